@@ -124,6 +124,9 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
         "--summarize", action="store_true", help="add a summary, by SUMMARY_URL or of chosen sentences"
     )
     parser.add_argument(
+        "--chapters", action="store_true", help="add chapters to json, md and docx, by SUMMARY_URL"
+    )
+    parser.add_argument(
         "--diarize", action="store_true", help="distinguish speakers; their model is downloaded if need be"
     )
     parser.add_argument(
@@ -225,6 +228,9 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
     submit.add_argument("--profanity-filter", action="store_true", help="store swear words as asterisks")
     submit.add_argument(
         "--summarize", action="store_true", help="add a summary, which the formats json, md and docx show"
+    )
+    submit.add_argument(
+        "--chapters", action="store_true", help="add chapters, which the formats json, md and docx show"
     )
     submit.add_argument("--callback", metavar="URL", help="where the end of each job is reported")
     submit.add_argument("--low", action="store_true", help="run it when no normal job waits")

@@ -19,7 +19,8 @@ from client.own_server import key_for, key_hint, server_url, settings
 # Options of the command line that are fields of docs/jobs.md.
 OPTIONS: Final = (
     *("model", "language", "prompt", "hotwords", "start", "end", "track", "metadata", "callback"),
-    *("diarize", "multichannel", "min_speakers", "max_speakers", "redact", "profanity_filter", "summarize"),
+    *("diarize", "multichannel", "min_speakers", "max_speakers", "redact", "profanity_filter"),
+    *("summarize", "chapters"),
 )
 
 

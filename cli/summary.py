@@ -4,10 +4,10 @@ from pydantic import ValidationError
 
 from cli.console import print_error
 from postprocessing.summary import Summarizer
-from postprocessing.summary_types import Summary
+from postprocessing.summary_types import Chapters, Summary
 from server.settings.problems import problems_of
 from server.settings.summary import SummarySettings
-from transcripts.transcript import Transcript
+from transcripts.transcript import Transcript, passages_of
 
 
 def load_summarizer() -> Summarizer:
@@ -17,6 +17,14 @@ def load_summarizer() -> Summarizer:
     except ValidationError as error:
         raise ValueError("\n".join(problems_of(error, SummarySettings))) from None
     return Summarizer(settings.summary_endpoint())
+
+
+async def chapters_of(summarizer: Summarizer, transcript: Transcript) -> Chapters:
+    """Return the chapters of a transcript; print a warning if there are none."""
+    chapters = await summarizer.chapters(passages_of(transcript.segments))
+    if chapters.reason:
+        print_error(f"{transcript.source}: warning: there are no chapters: {chapters.reason}")
+    return chapters
 
 
 async def summary_of(summarizer: Summarizer, transcript: Transcript) -> Summary:

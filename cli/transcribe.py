@@ -46,7 +46,7 @@ from engine.file_transcriber import (
 from engine.speaker_model import SpeakerModel, StepModel, speaker_worker, step_worker
 from engine.workers import load_models
 from postprocessing.options import TextOptions
-from postprocessing.summary_types import Summary
+from postprocessing.summary_types import Chapters, Summary
 from streaming.errors import StreamError
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
@@ -75,14 +75,15 @@ SUBTITLES: Final = {"srt": srt_of, "vtt": vtt_of, "ass": ass_of}
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Hold what is written for a file; summary: None if it is not wanted."""
+    """Hold what is written for a file; summary, chapters: None if they are not wanted."""
 
     transcript: Transcript
     summary: Summary | None = None
+    chapters: Chapters | None = None
 
 
 Deliver = Callable[[Result, "AudioFile"], Awaitable[None]]
-Summarize = Callable[[Transcript], Awaitable[Summary]]
+Summarize = Callable[[Transcript], Awaitable[Result]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,8 @@ def transcribe(args: argparse.Namespace) -> int:
     within = _within(args)
     if args.summarize and args.format in (*SUBTITLES, MP4):
         args.fail(f"{args.format} has no place for a summary")
+    if args.chapters and args.format not in ("json", "md", "docx"):
+        args.fail(f"{args.format} has no place for chapters")
     if args.cuts and args.format not in (*SUBTITLES, MP4):
         args.fail(f"--cuts needs a format of subtitles, not {args.format}")
     if args.output_dir is None and args.format in ("docx", MP4):
@@ -114,7 +117,7 @@ def transcribe(args: argparse.Namespace) -> int:
     if args.files.count(STDIN) > 1:
         args.fail("stdin (-) can be read only once")
     try:
-        summarize = _summarizer() if args.summarize else None
+        summarize = _summarizer(args) if args.summarize or args.chapters else None
     except ValueError as error:
         print_error(str(error))
         return UNUSABLE
@@ -143,11 +146,18 @@ def _within(args: argparse.Namespace) -> TimeRange:
         raise AssertionError("unreachable") from None  # The parser exits.
 
 
-def _summarizer() -> Summarize:
-    """Return the function that summarizes a transcript. Raises ValueError if a setting is invalid."""
-    from cli.summary import load_summarizer, summary_of
+def _summarizer(args: argparse.Namespace) -> Summarize:
+    """Return the function that adds to a transcript what is wanted. Raises ValueError for a bad setting."""
+    from cli.summary import chapters_of, load_summarizer, summary_of
 
-    return partial(summary_of, load_summarizer())
+    summarizer = load_summarizer()
+
+    async def add(transcript: Transcript) -> Result:
+        summary = await summary_of(summarizer, transcript) if args.summarize else None
+        chapters = await chapters_of(summarizer, transcript) if args.chapters else None
+        return Result(transcript, summary, chapters)
+
+    return add
 
 
 def output_names(paths: Sequence[Path]) -> list[str]:
@@ -328,13 +338,14 @@ def content_of(result: Result, args: argparse.Namespace) -> bytes:
     if args.format in SUBTITLES:
         return SUBTITLES[args.format](transcript).encode()
     text = None if summary is None else summary.text
+    items = () if result.chapters is None else result.chapters.items
     if args.format == "docx":
-        return docx_of(transcript, summary=text)
+        return docx_of(transcript, text, items)
     if args.format == "md":
-        return markdown_of(transcript, summary=text).encode()
+        return markdown_of(transcript, text, items).encode()
     if args.format == "json":
         fields = None if summary is None else {"text": summary.text, "method": summary.method}
-        return json_of(transcript, words=args.words, summary=fields).encode()
+        return json_of(transcript, words=args.words, summary=fields, chapters=result.chapters).encode()
     head = "" if summary is None else f"Summary ({summary.method}): {summary.text}\n\n"
     return (head + text_of(transcript)).encode()
 
@@ -366,7 +377,7 @@ class FileQueue:
     deliver: called with each result and its file
     track: index of the audio track; None for the default one of each file
     within: the part of each file to transcribe
-    summarize: returns the summary of a transcript; None if it is not wanted
+    summarize: adds a summary and chapters to a transcript; None if they are not wanted
     diarization: how speakers are distinguished; None if they are not
     multichannel: whether the channels are transcribed apart
     cuts: whether the cuts of the picture are sought, for subtitles
@@ -426,8 +437,10 @@ class FileQueue:
         async with self._slots:
             try:
                 transcript = await self._transcript(file)
-                summary = await self._summarize(transcript) if self._summarize is not None else None
-                await self._deliver(Result(transcript, summary), file)
+                result = Result(transcript)
+                if self._summarize is not None:
+                    result = await self._summarize(transcript)
+                await self._deliver(result, file)
                 self.done += 1
                 return transcript
             except BrokenPipeError:  # The reader of the output has closed it.

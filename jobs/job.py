@@ -10,7 +10,7 @@ from asr.recognizer import TranscriptionOptions
 from audio.files import Track
 from diarization.clustering import SpeakerBounds
 from postprocessing.options import TextOptions
-from postprocessing.summary_types import Summary
+from postprocessing.summary_types import Chapters, Summary
 from transcripts.transcript import FilteredText, TranscriptSegment
 
 MAX_ATTEMPTS: Final = 3  # runs in a row that may end with their worker before the job fails
@@ -43,7 +43,7 @@ FINAL_STATES: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.C
 class JobStep(StrEnum):
     """Name what a job that is being transcribed does once all of its text is known.
 
-    SUMMARY: its text is summarized
+    SUMMARY: its text is summarized, or its chapters are written
     SPEAKERS: its speakers are distinguished
     """
 
@@ -118,6 +118,7 @@ class JobOptions:
     multichannel: whether the channels are transcribed apart. Each is a speaker, A for the first one, so
         `speakers` is None
     summarize: whether the result has a summary
+    chapters: whether the result has chapters
     presentation: what the wire protocol needs to write the result as the client asked for, in its own form
     """
 
@@ -133,6 +134,7 @@ class JobOptions:
     speakers: SpeakerBounds | None = None
     multichannel: bool = False
     summarize: bool = False
+    chapters: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +169,7 @@ class Job:
     channels: number of channels that are transcribed apart; 1 if they are mixed, or not known yet
     worker: name of the worker that began the last run; None if there was none
     step: what is done now that the text is known; None otherwise
-    summary: of the text; None if it is not wanted or not known yet
+    summary, chapters: of the text; None if they are not wanted or not known yet
     attempts: runs since the last part was completed
     position: number of jobs that start before this one; None unless it is queued and was read alone
     model, language: what was used, once that is known
@@ -205,6 +207,7 @@ class Job:
     worker: str | None = None
     step: JobStep | None = None
     summary: Summary | None = None
+    chapters: Chapters | None = None
 
 
 @dataclass(frozen=True, slots=True)

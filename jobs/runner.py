@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from asr.recognizer import ModelInfo
 from audio.clip import SAMPLE_RATE, seconds_from_samples
@@ -27,21 +27,22 @@ from jobs.fetching import Fetch
 from jobs.job import MAX_ATTEMPTS, Job, JobProblem, JobSource, JobState, JobStep, JobTracks, PartText
 from jobs.parts import AudioPart, split
 from jobs.run_gate import RunGate
-from jobs.serialization import SUMMARY, TRACKS
+from jobs.serialization import CHAPTERS, SUMMARY, TRACKS
 from jobs.store import JobStore, Run, RunLost
 from jobs.tables import OUTAGES
 from jobs.work_queue import Work
 from jobs.worker import CarryOut
 from postprocessing.summary import Summarizer
-from postprocessing.summary_types import Summary
+from postprocessing.summary_types import Chapters, Passage, Summary
 from streaming.errors import SpeakersUnavailable, StreamError
 from streaming.events import FinalTranscript, TranscriptionFailed
 from streaming.file_source import transcribe_file
 from streaming.model_clients import ModelClients
 from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
+from transcripts.segments import split_segment
 from transcripts.speakers import spoken_by, with_speakers
-from transcripts.transcript import FilteredText, TranscriptSegment
+from transcripts.transcript import FilteredText, TranscriptSegment, passages_of
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,17 @@ MAX_RETRY_AFTER: Final = 60.0  # seconds that the sender of a file may ask to wa
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-Summarize = Callable[[Sequence[str]], Awaitable[Summary]]
 Acquire = Callable[[str], AbstractAsyncContextManager[tuple[ModelClients, ModelInfo]]]
+
+
+class Writer(Protocol):
+    """Write summaries and chapters, as `Summarizer` does."""
+
+    async def summarize(self, texts: Sequence[str], /) -> Summary:
+        """Return the summary of a text, given its segments."""
+
+    async def chapters(self, passages: Sequence[Passage], /) -> Chapters:
+        """Return the chapters of a text, given its segments."""
 
 
 def carry_out(runner: "JobRunner", callbacks: CallbackSender) -> CarryOut:
@@ -120,7 +130,7 @@ class JobRunner:
     fetch: downloads an address, and yields the file with its name; raises JobFailure and TransientFailure.
         None if nothing may be downloaded
     max_seconds: most audio of a job
-    summarize: returns the summary of a text, given its segments; it does not fail. None chooses sentences
+    summarizer: makes summaries and chapters, and does not fail; None has no model
     on_audio: called with the owner and the seconds of audio that were transcribed
     retry_seconds: waits before a failed run is tried again
     worker_id: name of this worker
@@ -136,7 +146,7 @@ class JobRunner:
         options: Callable[[], SessionOptions],
         fetch: Fetch | None,
         max_seconds: float,
-        summarize: Summarize | None = None,
+        summarizer: Writer | None = None,
         on_audio: Callable[[str, float], None] = lambda owner, seconds: None,
         retry_seconds: tuple[float, ...] = RETRY_SECONDS,
         report_seconds: float = REPORT_SECONDS,
@@ -151,7 +161,7 @@ class JobRunner:
         self._options = options
         self._fetch = fetch
         self._max_seconds = max_seconds
-        self._summarize = summarize or Summarizer(None).summarize
+        self._summarizer: Writer = summarizer or Summarizer(None)
         self._on_audio = on_audio
         self._retry_seconds = retry_seconds
         self._report_seconds = report_seconds
@@ -459,6 +469,7 @@ class JobRunner:
             number += 1
         seconds = seconds_from_samples(position - first)
         await self._store_summary(run)
+        await self._store_chapters(run)
         segments = await self._with_speakers(run, path, models, first)
         progress.is_ending = True
         await asyncio.to_thread(
@@ -478,11 +489,26 @@ class JobRunner:
             return
         await asyncio.to_thread(self._store.report, run, step=JobStep.SUMMARY)
         found = await asyncio.to_thread(self._store.parts, run.job.id)
-        summary = await self._summarize([each.hypothesis.text for part in found for each in part.segments])
+        summary = await self._summarizer.summarize(
+            [each.hypothesis.text for part in found for each in part.segments]
+        )
         await asyncio.to_thread(
             self._store.report, run, step=None, summary=SUMMARY.dump_json(summary).decode()
         )
         log.info("job.summarized job=%s method=%s", run.job.id, summary.method)
+
+    async def _store_chapters(self, run: Run) -> None:
+        """Divide the text of all parts into chapters, if that is wanted and no earlier run has done it."""
+        if not run.job.options.chapters or run.job.chapters is not None:
+            return
+        await asyncio.to_thread(self._store.report, run, step=JobStep.SUMMARY)
+        found = await asyncio.to_thread(self._store.parts, run.job.id)
+        segments = [each for part in found for segment in part.segments for each in split_segment(segment)]
+        chapters = await self._summarizer.chapters(passages_of(segments))
+        await asyncio.to_thread(
+            self._store.report, run, step=None, chapters=CHAPTERS.dump_json(chapters).decode()
+        )
+        log.info("job.divided job=%s chapters=%d", run.job.id, len(chapters.items))
 
     async def _with_speakers(
         self, run: Run, path: Path, models: ModelClients, first: int

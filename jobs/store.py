@@ -30,7 +30,7 @@ from jobs.job import (
     PartText,
     new_job_id,
 )
-from jobs.serialization import FILTERED, OPTIONS, PROBLEM, SEGMENTS, SUMMARY, TRACKS, WARNINGS
+from jobs.serialization import CHAPTERS, FILTERED, OPTIONS, PROBLEM, SEGMENTS, SUMMARY, TRACKS, WARNINGS
 from jobs.tables import jobs, parts
 from jobs.work_queue import MAX_ROUND, Work, WorkQueue
 from transcripts.transcript import FilteredText, TranscriptSegment
@@ -459,6 +459,7 @@ class JobStore:
             warnings="[]",
             tracks=None,
             summary=None,
+            chapters=None,
             options=OPTIONS.dump_json(kept).decode(),
         )
 
@@ -567,4 +568,5 @@ def job_of(row: Any) -> Job:
         worker=row.worker,
         step=None if row.step is None else JobStep(row.step),
         summary=None if row.summary is None else SUMMARY.validate_json(row.summary),
+        chapters=None if row.chapters is None else CHAPTERS.validate_json(row.chapters),
     )

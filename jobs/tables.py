@@ -52,6 +52,7 @@ jobs: Final = sa.Table(
     sa.Column("tracks", sa.Text),  # NULL until they are known
     sa.Column("step", sa.String(20)),  # what is done now that the text is known; NULL otherwise
     sa.Column("summary", sa.Text),  # NULL if it is not wanted, or not known yet
+    sa.Column("chapters", sa.Text),  # NULL likewise
     sa.UniqueConstraint("owner", "idempotency_key", name="stt_jobs_idempotency"),
     sa.Index("stt_jobs_by_owner", "owner", "created", "id"),
     sa.Index("stt_jobs_by_state", "state", "priority", "round", "created"),

@@ -6,21 +6,31 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
+from postprocessing.chapters import (
+    ChaptersRefused,
+    check_order,
+    most_chapters,
+    read_chapters,
+    timed_lines,
+)
 from postprocessing.chat import Chat, ChatFailed, OnDelta
 from postprocessing.extractive import extractive_summary
 from postprocessing.summary_messages import (
     MAX_PARTS,
+    chapter_messages,
     notes_messages,
     part_messages,
     parts_of,
     whole_messages,
 )
-from postprocessing.summary_types import Summary, SummaryEndpoint
+from postprocessing.summary_types import Chapter, Chapters, Passage, Summary, SummaryEndpoint
 
 log = logging.getLogger(__name__)
 
 TOTAL_SECONDS: Final = 600.0
 MAX_TOKENS: Final = 600  # of one answer
+MAX_CHAPTER_TOKENS: Final = 800  # of one answer with chapters
+MIN_CHAPTERS: Final = 2  # A recording that may have fewer has none.
 CONCURRENT_REQUESTS: Final = 2  # of one summary
 
 
@@ -55,6 +65,49 @@ class Summarizer:
             return Summary(written, "model", self._endpoint.model)
         log.warning("summary.failed model=%s reason=%r", self._endpoint.model, reason)
         return await self._chosen(texts, reason)
+
+    async def chapters(self, passages: Sequence[Passage]) -> Chapters:
+        """Return the chapters of a transcript, whose segments are `passages`, in order of time.
+
+        There are none if there is no endpoint, if it fails or writes anything else, or if the recording is
+        short. `reason` says why.
+        """
+        spoken = [each for each in passages if each.text.strip()]
+        most = most_chapters(spoken)
+        if most < MIN_CHAPTERS:
+            return Chapters((), reason="the recording is shorter than two minutes")
+        if self._endpoint is None:
+            return Chapters((), reason="chapters need a language model (SUMMARY_URL)")
+        try:
+            async with asyncio.timeout(self._total_seconds):
+                items = await self._divided(self._endpoint, spoken, most)
+        except TimeoutError:
+            reason = f"the chapters took more than {self._total_seconds:g} s"
+        except (ChatFailed, ChaptersRefused) as error:
+            reason = str(error)
+        else:
+            return Chapters(tuple(items), self._endpoint.model)
+        log.warning("chapters.failed model=%s reason=%r", self._endpoint.model, reason)
+        return Chapters((), reason=reason)
+
+    async def _divided(
+        self, endpoint: SummaryEndpoint, spoken: Sequence[Passage], most: int
+    ) -> list[Chapter]:
+        """Return the chapters that the model writes, part by part. Raises ChatFailed and ChaptersRefused."""
+        parts = parts_of(timed_lines(spoken))
+        if len(parts) > most:
+            raise ChatFailed(
+                f"the transcript has {len(parts)} parts; chapters of at most {most} are asked for"
+            )
+        mark = f"transcript-{secrets.token_hex(8)}"
+        share = most // len(parts)  # of each part, so that there are not too many in all
+        items: list[Chapter] = []
+        async with Chat(endpoint) as chat:
+            for number, part in enumerate(parts, 1):
+                asked = chapter_messages(part, number, len(parts), share, mark)
+                items += read_chapters(await chat.answer(asked, MAX_CHAPTER_TOKENS), spoken, share)
+        check_order(items)
+        return items
 
     async def _chosen(self, texts: Sequence[str], reason: str | None = None) -> Summary:
         return Summary(await asyncio.to_thread(extractive_summary, texts), "extractive", reason=reason)

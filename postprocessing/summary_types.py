@@ -32,3 +32,34 @@ class Summary:
     method: Method
     model: str | None = None
     reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """Hold a piece of a transcript; start, end: seconds of the recording."""
+
+    start: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """Hold a chapter; start: second of the recording."""
+
+    start: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chapters:
+    """Hold the chapters of a recording.
+
+    items: in order of time; empty if there are none
+    model: the model that wrote them; None if there are none
+    reason: why there are none; None if there are some
+    """
+
+    items: tuple[Chapter, ...]
+    model: str | None = None
+    reason: str | None = None

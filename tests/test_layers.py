@@ -22,7 +22,7 @@ MAY_IMPORT: Final[dict[str, set[str]]] = {
     "asr": {"audio", "batching"},
     "postprocessing": {"asr", "audio"},
     "diarization": {"audio", "batching", "asr"},
-    "transcripts": {"asr", "audio", "diarization"},
+    "transcripts": {"asr", "audio", "diarization", "postprocessing"},
     "streaming": BELOW_STREAMING,
     "engine": BELOW_STREAMING | {"transcripts", "streaming"},
     "downloads": {"streaming"},  # its threads

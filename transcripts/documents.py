@@ -3,16 +3,20 @@
 import io
 import re
 import zipfile
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 from xml.sax.saxutils import escape
 
 from audio.clip import SAMPLE_RATE, ms_from_samples, samples_from_ms
+from postprocessing.summary_types import Chapter
 from transcripts.paragraphs import MAX_SENTENCES, PARAGRAPH_GAP_MS
 from transcripts.transcript import Transcript, TranscriptSegment
 
 GAP: Final = samples_from_ms(PARAGRAPH_GAP_MS)
+CHAPTER_TOLERANCE: Final = SAMPLE_RATE // 100  # Times of chapters are rounded to milliseconds.
 MAX_PARAGRAPH_SAMPLES: Final = 60 * SAMPLE_RATE  # The time at its beginning is to be useful.
 
 # Characters with a meaning in CommonMark anywhere in a line, and those that begin a block.
@@ -63,24 +67,36 @@ class Paragraph:
     text: str
 
 
-def markdown_of(transcript: Transcript, summary: str | None = None) -> str:
-    """Return a transcript as Markdown: the name of the file, a summary if there is one, and paragraphs."""
+def markdown_of(transcript: Transcript, summary: str | None = None, chapters: Sequence[Chapter] = ()) -> str:
+    """Return a transcript as Markdown: the name of the file, a summary if there is one, and paragraphs.
+
+    A chapter begins with a heading and a paragraph.
+    """
     parts = [f"# {_markdown(_title(transcript))}"]
     if summary:
-        parts += ["## Summary", _markdown(summary), "## Transcript"]
-    for each in document_paragraphs(transcript.segments):
+        parts += ["## Summary", _markdown(summary)]
+        if not chapters:
+            parts.append("## Transcript")
+    for each in _with_chapters(transcript.segments, chapters):
+        if isinstance(each, Chapter):
+            parts.append(f"## {_markdown(each.title)}")
+            continue
         speaker = f"**{_markdown(each.speaker)}** " if each.speaker else ""
         parts.append(f"{speaker}`{_clock(each.start)}`  \n{_markdown(each.text)}")
     return "\n\n".join(parts) + "\n"
 
 
-def docx_of(transcript: Transcript, summary: str | None = None) -> bytes:
+def docx_of(transcript: Transcript, summary: str | None = None, chapters: Sequence[Chapter] = ()) -> bytes:
     """Return a transcript as a Word document with the content of `markdown_of`."""
     body = [_paragraph(_run(_title(transcript)), "Title")]
     if summary:
         body += [_paragraph(_run("Summary"), "Heading1"), _paragraph(_run(summary))]
-        body.append(_paragraph(_run("Transcript"), "Heading1"))
-    for each in document_paragraphs(transcript.segments):
+        if not chapters:
+            body.append(_paragraph(_run("Transcript"), "Heading1"))
+    for each in _with_chapters(transcript.segments, chapters):
+        if isinstance(each, Chapter):
+            body.append(_paragraph(_run(each.title), "Heading1"))
+            continue
         speaker = _run(f"{each.speaker} ", _BOLD) if each.speaker else ""
         head = f"{speaker}{_run(_clock(each.start), _GREY)}<w:r><w:br/></w:r>"
         body.append(_paragraph(head + _run(each.text)))
@@ -97,6 +113,18 @@ def docx_of(transcript: Transcript, summary: str | None = None) -> bytes:
             "word/_rels/document.xml.rels": _DOCUMENT_RELATIONSHIPS,
         }
     )
+
+
+def _with_chapters(
+    segments: Sequence[TranscriptSegment], chapters: Sequence[Chapter]
+) -> Iterator[Chapter | Paragraph]:
+    """Yield the paragraphs, and each chapter before those that begin with it; none ends within a chapter."""
+    starts = [round(chapter.start * SAMPLE_RATE) - CHAPTER_TOLERANCE for chapter in chapters]
+    places = [bisect_left(segments, start, key=lambda segment: segment.start) for start in starts]
+    yield from document_paragraphs(segments[: places[0]] if places else segments)
+    for chapter, (place, end) in zip(chapters, pairwise([*places, len(segments)]), strict=False):
+        yield chapter
+        yield from document_paragraphs(segments[place:end])
 
 
 def document_paragraphs(segments: Sequence[TranscriptSegment]) -> Iterator[Paragraph]:

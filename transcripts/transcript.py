@@ -1,6 +1,6 @@
 """Hold the transcript of a file, and write it as plain text and as JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -9,6 +9,7 @@ import orjson
 from asr.recognizer import Hypothesis, Word
 from audio.clip import ms_from_samples
 from audio.files import Info, Track
+from postprocessing.summary_types import Chapters, Passage
 
 MS_PER_SECOND: Final = 1_000
 
@@ -88,6 +89,14 @@ class Transcript:
         return " ".join(segment.hypothesis.text for segment in self.segments)
 
 
+def passages_of(segments: Iterable[TranscriptSegment]) -> list[Passage]:
+    """Return segments with their times in seconds, as chapters are found in them."""
+    return [
+        Passage(_seconds(segment.start), _seconds(segment.end), segment.hypothesis.text)
+        for segment in segments
+    ]
+
+
 def text_of(transcript: Transcript) -> str:
     """Return the text with one line per segment, which begins with the speaker if he is known."""
     return "".join(
@@ -101,10 +110,22 @@ def speaker_prefix(speaker: str | None) -> str:
     return "" if speaker is None else f"{speaker}: "
 
 
-def json_of(transcript: Transcript, words: bool = True, summary: Mapping[str, object] | None = None) -> str:
+def chapters_fields(chapters: Chapters) -> dict[str, object]:
+    """Return `items` with start in seconds and title, and the model that wrote them or why there are none."""
+    items = [{"start": round(each.start, 3), "title": each.title} for each in chapters.items]
+    optional = {"model": chapters.model, "reason": chapters.reason}
+    return {"items": items} | {name: value for name, value in optional.items() if value is not None}
+
+
+def json_of(
+    transcript: Transcript,
+    words: bool = True,
+    summary: Mapping[str, object] | None = None,
+    chapters: Chapters | None = None,
+) -> str:
     """Return one line of JSON with file, model, text, segments, and what else there is of the file.
 
-    That is a summary, filtered texts, warnings and tracks.
+    That is a summary, chapters, filtered texts, warnings and tracks.
 
     Times are in seconds with a resolution of 1 ms. Without `words` the lists of words are empty.
     """
@@ -117,6 +138,8 @@ def json_of(transcript: Transcript, words: bool = True, summary: Mapping[str, ob
     }
     if summary is not None:
         document["summary"] = summary
+    if chapters is not None:
+        document["chapters"] = chapters_fields(chapters)
     if transcript.filtered:
         document["filtered"] = filtered_fields(transcript.filtered)
     if transcript.warnings:

@@ -61,7 +61,7 @@ def jobs_host(
             options=lambda: settings.session_options().for_file(),
             fetch=fetch,
             max_seconds=settings.max_file_seconds,
-            summarize=Summarizer(settings.summary_endpoint()).summarize,
+            summarizer=Summarizer(settings.summary_endpoint()),
             on_audio=on_audio,
             worker_id=lease.worker_id,
             lives=lease.lives,

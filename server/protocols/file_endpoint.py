@@ -5,7 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from typing import IO, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from fastapi import APIRouter, Request
 
@@ -15,7 +15,7 @@ from engine.engine import Engine
 from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber, TimeRange
 from engine.model_pool import ModelNotReady
-from postprocessing.summary_types import Summary
+from postprocessing.summary_types import Chapters, Summary
 from server.admission.controller import AdmissionController
 from server.admission.quotas import UsageMeter
 from server.errors import (
@@ -32,7 +32,10 @@ from server.http.exception_handlers import http_error_of
 from server.observability.metrics import Metrics
 from server.settings import Settings
 from streaming.model_clients import ModelClients
-from transcripts.transcript import Transcript
+from transcripts.transcript import Transcript, passages_of
+
+if TYPE_CHECKING:
+    from postprocessing.summary import Summarizer
 
 log = logging.getLogger(__name__)
 
@@ -144,10 +147,17 @@ class FileEndpoint(ABC):
 
     async def _summarize(self, transcript: Transcript) -> Summary:
         """Return a summary of the transcript, by the configured model or of chosen sentences."""
-        from postprocessing.summary import Summarizer  # httpx takes a tenth of a second to import.
-
-        summarizer = Summarizer(self._settings.summary_endpoint())
+        summarizer = self._summarizer()
         return await summarizer.summarize([each.hypothesis.text for each in transcript.segments])
+
+    async def _divide(self, transcript: Transcript) -> Chapters:
+        """Return the chapters of the transcript, by the configured model."""
+        return await self._summarizer().chapters(passages_of(transcript.segments))
+
+    def _summarizer(self) -> "Summarizer":
+        from postprocessing.summary import Summarizer  # only for those who ask for one
+
+        return Summarizer(self._settings.summary_endpoint())
 
     @contextmanager
     def _answered_at_shutdown(self) -> Iterator[None]:

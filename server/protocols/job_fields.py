@@ -37,6 +37,9 @@ class JobFields(SpeakerCountFields, FileFields):
     summarize: Annotated[bool, ANY_CASE] = Field(
         False, description="add a summary to the transcript, by SUMMARY_URL or of chosen sentences"
     )
+    chapters: Annotated[bool, ANY_CASE] = Field(
+        False, description="add chapters to the transcript, by SUMMARY_URL"
+    )
     callback: str | None = Field(
         None, max_length=MAX_URL, description="http(s) address to which the end of the job is reported"
     )
@@ -65,6 +68,7 @@ class JobFields(SpeakerCountFields, FileFields):
             speakers=bounds if self.diarize and not self.multichannel else None,
             multichannel=self.multichannel,
             summarize=self.summarize,
+            chapters=self.chapters,
         )
 
 

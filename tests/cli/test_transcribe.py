@@ -38,7 +38,7 @@ from cli.transcribe import (
 from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import WHOLE, TimeRange
 from postprocessing.options import REDACTIONS, TextOptions
-from postprocessing.summary_types import Summary
+from postprocessing.summary_types import Chapter, Chapters, Summary
 from streaming.options import SessionOptions
 from tests.asr import tiny
 from tests.audio.test_files import two_tracks
@@ -316,6 +316,7 @@ def test_a_narrow_encodingkeeps_json(capsys: pytest.CaptureFixture[str]) -> None
         ["transcribe", "a.wav", "b.wav", "--format", "srt"],
         ["transcribe", "a.wav", "--format", "docx"],
         ["transcribe", "a.wav", "--format", "srt", "--summarize"],
+        ["transcribe", "a.wav", "--format", "text", "--chapters"],
         ["transcribe", "a.wav", "--start", "3", "--end", "2"],
         ["transcribe", "a.wav", "--redact", "names"],
         ["convert", "a.srt"],
@@ -352,6 +353,18 @@ def test_each_format_has_the_text_and_the_summary(form: str) -> None:
             content = archive.read("word/document.xml")
     assert b"Hello." in content
     assert (b"A greeting." in content) == (form not in SUBTITLES)
+
+
+@pytest.mark.parametrize("form", ["json", "md"])
+def test_formats_with_headings_have_the_chapters(form: str) -> None:
+    args = argparse.Namespace(format=form, words=False)
+    chapters = Chapters((Chapter(0.0, "Begin"),), "small")
+    content = content_of(Result(HELLO, None, chapters), args).decode()
+    if form == "md":
+        assert "## Begin\n" in content
+    else:
+        found = json.loads(content)["chapters"]
+        assert found == {"items": [{"start": 0.0, "title": "Begin"}], "model": "small"}
 
 
 async def test_part_of_a_file_is_transcribed(tmp_path: Path) -> None:

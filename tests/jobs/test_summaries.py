@@ -17,7 +17,7 @@ from jobs.store import JobStore
 from jobs.work_queue import Work
 from postprocessing.options import TextOptions
 from postprocessing.summary import Summarizer
-from postprocessing.summary_types import Summary, SummaryEndpoint
+from postprocessing.summary_types import Chapter, Chapters, Passage, Summary, SummaryEndpoint
 from tests.jobs.test_speakers import DIALOGUE, Failing, TimedRecognizer
 from tests.jobs.working import TALK, ended, runner_of, uploaded, working
 from tests.postprocessing.chat_server import Answer, Request, chat_server, says
@@ -54,6 +54,9 @@ class Held:
             raise
         return WRITTEN
 
+    async def chapters(self, passages: Sequence[Passage]) -> Chapters:
+        return Chapters((Chapter(passages[1].start, "Later"),), "small")
+
 
 @pytest.fixture
 def local(tmp_path: Path) -> Iterator[JobDatabase]:
@@ -65,7 +68,7 @@ def local(tmp_path: Path) -> Iterator[JobDatabase]:
 async def test_summary_is_stored_with_the_text(database: JobDatabase) -> None:
     with chat_server(lambda request: says(WRITTEN.text)) as served:
         summarizer = Summarizer(SummaryEndpoint(served.url, "small"))
-        async with working(database, summarize=summarizer.summarize) as jobs:
+        async with working(database, summarizer=summarizer) as jobs:
             plain = await ended(jobs, await uploaded(jobs, wav(TALK)))
             done = await ended(jobs, await uploaded(jobs, wav(TALK), SUMMARIZED))
             found = await jobs.transcript(done.id)
@@ -77,7 +80,7 @@ async def test_summary_is_stored_with_the_text(database: JobDatabase) -> None:
 
 async def test_job_says_that_it_summarizes(local: JobDatabase) -> None:
     held = Held()
-    async with working(local, summarize=held.summarize) as jobs:
+    async with working(local, summarizer=held) as jobs:
         job = await uploaded(jobs, wav(TALK), SUMMARIZED)
         await until(lambda: held.calls == 1)
         working_on = await jobs.get(job.id)
@@ -90,7 +93,7 @@ async def test_job_says_that_it_summarizes(local: JobDatabase) -> None:
 async def test_failed_endpoint_fails_no_job(local: JobDatabase) -> None:
     with chat_server(lambda request: (500, b"")) as served:
         summarizer = Summarizer(SummaryEndpoint(served.url, "small"))
-        async with working(local, summarize=summarizer.summarize) as jobs:
+        async with working(local, summarizer=summarizer) as jobs:
             done = await ended(jobs, await uploaded(jobs, wav(TALK), SUMMARIZED))
     assert (done.state, done.problem) == (JobState.SUCCEEDED, None)
     assert done.summary is not None
@@ -103,7 +106,7 @@ async def test_failed_endpoint_fails_no_job(local: JobDatabase) -> None:
 
 async def test_cancelled_job_ends_its_summary(local: JobDatabase) -> None:
     held = Held()
-    async with working(local, summarize=held.summarize) as jobs:
+    async with working(local, summarizer=held) as jobs:
         job = await uploaded(jobs, wav(TALK), SUMMARIZED)
         await until(lambda: held.calls == 1)
         assert (await jobs.cancel(job.id)).state is JobState.CANCELLED
@@ -124,7 +127,7 @@ async def test_request_to_the_endpoint_ends_with_a_cancelled_job(local: JobDatab
         async with models() as clients:
             jobs = Jobs(local)
             job = await uploaded(jobs, wav(TALK), SUMMARIZED)
-            runner = runner_of(local, clients, summarize=summarizer.summarize)
+            runner = runner_of(local, clients, summarizer=summarizer)
             run = asyncio.create_task(runner.run(job.id, Work.TRANSCRIBE))
             await until(lambda: served.requests)
             await jobs.cancel(job.id)
@@ -136,16 +139,14 @@ async def test_interrupted_summary_repeats_no_part(local: JobDatabase) -> None:
     jobs, recognizer, held = Jobs(local), Recognizer(), Held()
     job = await uploaded(jobs, wav(TALK), SUMMARIZED)
     async with models(recognizer) as clients:
-        run = asyncio.create_task(
-            runner_of(local, clients, summarize=held.summarize).run(job.id, Work.TRANSCRIBE)
-        )
+        run = asyncio.create_task(runner_of(local, clients, summarizer=held).run(job.id, Work.TRANSCRIBE))
         await until(lambda: held.calls == 1)
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
         heard = sum(recognizer.batches)
         between = await jobs.get(job.id)
         held.released.set()
-        await runner_of(local, clients, summarize=held.summarize).run(job.id, Work.TRANSCRIBE)
+        await runner_of(local, clients, summarizer=held).run(job.id, Work.TRANSCRIBE)
     assert (between.state, between.step) == (JobState.QUEUED, None)
     assert (sum(recognizer.batches), held.calls) == (heard, 2)
     assert (await jobs.get(job.id)).summary == WRITTEN
@@ -155,7 +156,7 @@ async def test_summary_is_not_repeated_when_later_work_is(local: JobDatabase) ->
     held = Held()
     held.released.set()
     options = JobOptions(summarize=True, speakers=ANY_NUMBER)
-    async with working(local, TimedRecognizer(), speakers=Failing(), summarize=held.summarize) as jobs:
+    async with working(local, TimedRecognizer(), speakers=Failing(), summarizer=held) as jobs:
         done = await ended(jobs, await uploaded(jobs, wav(DIALOGUE), options))
         found = await jobs.transcript(done.id)
     assert (done.state, done.summary, held.calls) == (JobState.SUCCEEDED, WRITTEN, 1)
@@ -166,7 +167,7 @@ async def test_redacted_text_is_not_in_the_summary(local: JobDatabase) -> None:
     options = JobOptions(summarize=True, text=TextOptions(redact=("pci",)))
     with chat_server(lambda request: says(request["messages"][1]["content"])) as served:
         summarizer = Summarizer(SummaryEndpoint(served.url, "small"))
-        async with working(local, Card(), summarize=summarizer.summarize) as jobs:
+        async with working(local, Card(), summarizer=summarizer) as jobs:
             done = await ended(jobs, await uploaded(jobs, wav(TALK), options))
     assert done.summary is not None
     assert "My card is" in done.summary.text
@@ -187,3 +188,12 @@ def test_expired_job_keeps_no_summary(local: JobDatabase) -> None:
     assert store.purge().count == 1
     with local.engine.connect() as connection:
         assert "secret" not in str(connection.exec_driver_sql("SELECT * FROM stt_jobs").all())
+
+
+async def test_chapters_are_stored_with_the_text(local: JobDatabase) -> None:
+    async with working(local, summarizer=Held()) as jobs:
+        done = await ended(jobs, await uploaded(jobs, wav(TALK), JobOptions(chapters=True)))
+        found = await jobs.transcript(done.id)
+    second = found.segments[1].start / 16_000
+    assert done.chapters == Chapters((Chapter(second, "Later"),), "small")
+    assert (done.summary, done.step) == (None, None)

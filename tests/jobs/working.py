@@ -10,7 +10,7 @@ from jobs.callbacks import CallbackSender
 from jobs.fetching import Fetch
 from jobs.host import WorkerLease
 from jobs.job import Job, JobOptions, JobSource, NewJob
-from jobs.runner import Acquire, JobRunner, Summarize, carry_out
+from jobs.runner import Acquire, JobRunner, Writer, carry_out
 from jobs.service import JobDatabase, Jobs
 from jobs.store import JobStore
 from jobs.worker import JobWorker
@@ -40,7 +40,7 @@ def runner_of(
     store: JobStore | None = None,
     lease: WorkerLease | None = None,
     revoked_seconds: float = 5.0,
-    summarize: Summarize | None = None,
+    summarizer: Writer | None = None,
 ) -> JobRunner:
     return JobRunner(
         store or database.store,
@@ -49,7 +49,7 @@ def runner_of(
         options=lambda: SessionOptions(guards=FEW_GUARDS),
         fetch=fetch,
         max_seconds=max_seconds,
-        summarize=summarize,
+        summarizer=summarizer,
         retry_seconds=(0.01, 0.01),
         outage_seconds=0.05,
         report_seconds=0.02,
@@ -79,14 +79,16 @@ async def working(
     callbacks: CallbackSender | None = None,
     speakers: SpeakerClient | None = None,
     max_seconds: float = 1e6,
-    summarize: Summarize | None = None,
+    summarizer: Writer | None = None,
 ) -> AsyncIterator[Jobs]:
     """Run a worker beside the jobs."""
     async with (
         models(recognizer) as clients,
         worker_of(
             database,
-            runner_of(database, replace(clients, speakers=speakers), fetch, max_seconds, summarize=summarize),
+            runner_of(
+                database, replace(clients, speakers=speakers), fetch, max_seconds, summarizer=summarizer
+            ),
             callbacks,
         ),
     ):

@@ -15,9 +15,11 @@ from tests.server.server_process import Program, scripted
 from tests.waiting import until
 from tests.web.browser import WAV, open_page, segment_texts, transcribe_file
 from tests.web.test_library import open_entry
+from tests.web.test_speakers import STORE
 from tests.web.test_transcript_tools import download
 
 WRITTEN: Final = "A morning show <b>begins</b>."
+CHAPTERS: Final = "0:00:00 Greetings\n0:02:00 The <b>budget</b>"
 
 # All texts that the summary has had.
 OBSERVE: Final = """
@@ -39,7 +41,8 @@ class Model:
 
     def __call__(self, request: Request) -> Answer:
         self.released.wait(60)
-        return self.answer
+        divides = "into chapters" in request["messages"][0]["content"]
+        return says(CHAPTERS) if divides else self.answer
 
 
 @pytest.fixture(scope="module")
@@ -157,3 +160,35 @@ async def test_summary_without_a_model_is_marked(browser: Browser, speech: Progr
         await summarize(page)
         await page.get_by_text("Sentences of the transcript, chosen without a language model.").wait_for()
         assert await page.locator("#summary-text").inner_text() in await segment_texts(page)
+
+
+async def test_chapters_are_listed_and_lead_to_their_text(
+    browser: Browser, modelled: Program, model: Model, tmp_path: Path
+) -> None:
+    facts = {"title": "long.wav", "kind": "file", "createdAt": 0, "language": "en", "endMs": 0}
+    entry = {"id": "long", **facts, "rate": None, "job": None, "speakers": []}
+    segments: list[dict[str, object]] = [
+        {"id": f"s{i}", "startMs": 5_000 * i, "endMs": 5_000 * i + 4_000, "edited": False, "speaker": None}
+        for i in range(40)
+    ]
+    for number, segment in enumerate(segments):
+        word = {"text": f"Line{number}.", "startMs": segment["startMs"], "endMs": segment["endMs"]}
+        segment["words"] = [word | {"confidence": None}]
+    async with open_page(browser, modelled.url) as page:
+        await page.evaluate(STORE, {"entry": entry, "segments": segments})
+        await page.reload()
+        await open_entry(page, "long.wav")
+        await summarize(page)
+        chapter = page.locator("#summary-chapters button")
+        await chapter.nth(1).wait_for()
+        assert await chapter.all_inner_texts() == ["0:00 Greetings", "2:00 The <b>budget</b>"]
+        await chapter.nth(1).click()
+        await page.wait_for_function(
+            "() => { const { top } = document.querySelector('[data-id=s24]').getBoundingClientRect();"
+            " return top >= 0 && top < innerHeight; }"
+        )
+        content = json.loads((await download(page, "JSON", tmp_path)).read_text())
+        markdown = (await download(page, "MD", tmp_path)).read_text()
+    assert content["chapters"]["model"] == "small"
+    assert content["chapters"]["items"][1] == {"start": 120, "title": "The <b>budget</b>"}
+    assert markdown.index("Line23") < markdown.index("## The \\<b\\>budget") < markdown.index("Line24")

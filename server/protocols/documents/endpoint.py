@@ -4,10 +4,10 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from server.admission.controller import AdmissionController
 from server.errors import ApiError, ClientError, as_rate_limit
@@ -22,7 +22,7 @@ from server.protocols.openapi_schemas import TYPES
 from server.protocols.summary_fields import summary_fields
 from server.settings import Settings
 from streaming.threads import run_in_thread_to_completion
-from transcripts.transcript import Transcript
+from transcripts.transcript import Transcript, chapters_fields, passages_of
 
 if TYPE_CHECKING:
     from postprocessing.summary import Summarizer
@@ -58,16 +58,21 @@ class DocumentsEndpoint:
             return await self._create(request, format)
 
         @router.post("/v1/summaries", **openapi.SUMMARIZE)
-        async def summarize(request: Request) -> Response:
+        async def summarize(
+            request: Request,
+            chapters: Annotated[bool, Query(description="whether its chapters are sent, too")] = False,
+        ) -> Response:
             """Send a summary of the transcript of the body as server-sent events, as it is written."""
-            return await self._summarize(request)
+            return await self._summarize(request, chapters=chapters)
 
         return router
 
     async def _create(self, request: Request, format: DocumentFormat) -> Response:
         def make(content: bytes) -> Response:
             given = parse_transcript(content)
-            document, media_type = write_document(given.transcript, format, given.summary or None)
+            document, media_type = write_document(
+                given.transcript, format, given.summary or None, given.chapters
+            )
             return Response(document, media_type=media_type)
 
         async with _received(request) as body:
@@ -75,7 +80,7 @@ class DocumentsEndpoint:
                 return await run_in_thread_to_completion(make, await _content(request, body))
         raise AssertionError("unreachable")  # no context here swallows an exception
 
-    async def _summarize(self, request: Request) -> Response:
+    async def _summarize(self, request: Request, *, chapters: bool) -> Response:
         async with AsyncExitStack() as stack:
             async with _received(request) as body:
                 self._summaries.policy.check_submission(request.scope)
@@ -85,7 +90,8 @@ class DocumentsEndpoint:
                 given = await run_in_thread_to_completion(parse_transcript, content)
             from postprocessing.summary import Summarizer  # Its imports take a while.
 
-            events = _summary_events(Summarizer(self._settings.summary_endpoint()), given.transcript)
+            summarizer = Summarizer(self._settings.summary_endpoint())
+            events = _summary_events(summarizer, given.transcript, chapters=chapters)
             timeout = self._settings.send_timeout_seconds
             return EventStream(events, stack.pop_all(), headers={}, send_timeout=timeout)
         raise AssertionError("unreachable")  # no context here swallows an exception
@@ -113,12 +119,26 @@ async def _content(request: Request, body: Body) -> bytes:
 
 
 async def _summary_events(
-    summarizer: "Summarizer", transcript: Transcript, keep_alive_seconds: float = KEEP_ALIVE_SECONDS
+    summarizer: "Summarizer",
+    transcript: Transcript,
+    *,
+    chapters: bool,
+    keep_alive_seconds: float = KEEP_ALIVE_SECONDS,
 ) -> AsyncGenerator[bytes, None]:
     """Yield `summary.delta` for each piece that a model writes, and `summary.done` with the summary."""
     texts = [segment.hypothesis.text for segment in transcript.segments]
     pieces: asyncio.Queue[str | None] = asyncio.Queue()  # An answer has a bound (postprocessing/chat.py).
-    work = asyncio.ensure_future(summarizer.summarize(texts, pieces.put_nowait))
+
+    async def make() -> dict[str, object]:
+        summary = await summarizer.summarize(texts, pieces.put_nowait)
+        log.info("summary.made method=%s characters=%d", summary.method, len(summary.text))
+        fields: dict[str, object] = {"summary": summary_fields(summary)}
+        if chapters:
+            found = await summarizer.chapters(passages_of(transcript.segments))
+            fields["chapters"] = chapters_fields(found)
+        return fields
+
+    work = asyncio.ensure_future(make())
     work.add_done_callback(lambda _: pieces.put_nowait(None))
     try:
         while True:
@@ -131,9 +151,7 @@ async def _summary_events(
             if piece is None:
                 break
             yield _event({"type": "summary.delta", "delta": piece})
-        summary = work.result()
-        log.info("summary.sent method=%s characters=%d", summary.method, len(summary.text))
-        yield _event({"type": "summary.done", "summary": summary_fields(summary)})
+        yield _event({"type": "summary.done", **work.result()})
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)

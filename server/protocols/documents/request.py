@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from asr.recognizer import Hypothesis, Word
 from audio.clip import SAMPLE_RATE
+from postprocessing.summary_types import Chapter
 from server.errors import invalid
 from server.validation import path_of, sentence_of
 from transcripts.transcript import Transcript, TranscriptSegment
@@ -15,6 +16,7 @@ MAX_SEGMENTS: Final = 100_000
 MAX_CHARS: Final = 1_000_000  # of all texts; more than 15 hours of speech
 MAX_TITLE_CHARS: Final = 500
 MAX_SPEAKER_CHARS: Final = 200
+MAX_CHAPTERS: Final = 1_000
 MAX_SUMMARY_CHARS: Final = 20_000
 MAX_SECONDS: Final = 1_000_000  # of a time; more than eleven days
 
@@ -53,12 +55,26 @@ class SummaryText(_Fields):
     text: str = Field(max_length=MAX_SUMMARY_CHARS)
 
 
+class ChapterFields(_Fields):
+    """Hold a chapter; start: seconds."""
+
+    start: Seconds
+    title: str = Field(max_length=MAX_TITLE_CHARS)
+
+
+class ChapterList(_Fields):
+    """Hold the chapters of a transcript."""
+
+    items: list[ChapterFields] = Field(max_length=MAX_CHAPTERS)
+
+
 class DocumentFields(_Fields):
     """Hold a transcript."""
 
     title: str = Field("", max_length=MAX_TITLE_CHARS, description="heading of a document")
     segments: list[SegmentFields] = Field(max_length=MAX_SEGMENTS)
     summary: SummaryText | None = Field(None, description="shown by `md` and `docx`")
+    chapters: ChapterList | None = Field(None, description="headings of `md` and `docx`")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +82,12 @@ class GivenTranscript:
     """Hold a transcript that a client sent, with its segments in order of time.
 
     summary: "" if it has none
+    chapters: in order of time
     """
 
     transcript: Transcript
     summary: str = ""
+    chapters: tuple[Chapter, ...] = ()
 
 
 def parse_transcript(content: bytes) -> GivenTranscript:
@@ -88,7 +106,9 @@ def parse_transcript(content: bytes) -> GivenTranscript:
         raise invalid(f"The texts have more than {MAX_CHARS} characters together.", "segments")
     segments = sorted(map(_segment, fields.segments), key=lambda segment: segment.start)
     summary = "" if fields.summary is None else fields.summary.text
-    return GivenTranscript(Transcript(fields.title, "", tuple(segments)), summary)
+    given = () if fields.chapters is None else fields.chapters.items
+    chapters = tuple(Chapter(each.start, each.title) for each in sorted(given, key=lambda each: each.start))
+    return GivenTranscript(Transcript(fields.title, "", tuple(segments)), summary, chapters)
 
 
 def _segment(fields: SegmentFields) -> TranscriptSegment:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from audio.clip import ms_from_samples
 from audio.files import Track
 from jobs.job import Delivery, Job, JobPriority, JobState, JobStep, JobTranscript
-from postprocessing.summary_types import Method, Summary
+from postprocessing.summary_types import Chapters, Method, Summary
 from transcripts.segments import split_segment
 from transcripts.transcript import TranscriptSegment
 
@@ -165,6 +165,21 @@ class SummaryObject(_Object):
     reason: str | None = Field(description="why sentences were chosen although there is a model")
 
 
+class ChapterObject(_Object):
+    """Hold a chapter."""
+
+    start: float = Field(description="seconds of the file")
+    title: str
+
+
+class ChaptersObject(_Object):
+    """Hold the chapters of the text."""
+
+    items: list[ChapterObject] = Field(description="in order of time")
+    model: str | None = Field(description="the model that wrote them; null if there are none")
+    reason: str | None = Field(description="why there are none")
+
+
 class TranscriptObject(_Object):
     """Hold the text of a job, which is complete once the status is succeeded."""
 
@@ -183,6 +198,9 @@ class TranscriptObject(_Object):
     warnings: list[str]
     summary: SummaryObject | None = Field(
         description="null unless the job has `summarize` and its text was summarized"
+    )
+    chapters: ChaptersObject | None = Field(
+        description="null unless the job has `chapters` and its text was divided"
     )
 
 
@@ -261,6 +279,7 @@ def transcript_object(transcript: JobTranscript) -> TranscriptObject:
         ignored=sorted({name for each in transcript.segments for name in each.hypothesis.ignored}),
         warnings=list(job.warnings),
         summary=_summary_object(job.summary),
+        chapters=_chapters_object(job.chapters),
     )
 
 
@@ -268,6 +287,13 @@ def _summary_object(summary: Summary | None) -> SummaryObject | None:
     if summary is None:
         return None
     return SummaryObject(text=summary.text, method=summary.method, model=summary.model, reason=summary.reason)
+
+
+def _chapters_object(chapters: Chapters | None) -> ChaptersObject | None:
+    if chapters is None:
+        return None
+    items = [ChapterObject(start=each.start, title=each.title) for each in chapters.items]
+    return ChaptersObject(items=items, model=chapters.model, reason=chapters.reason)
 
 
 def segment_objects(segments: Iterable[TranscriptSegment]) -> list[SegmentObject]:

@@ -28,5 +28,6 @@ def render_transcript(found: JobTranscript, format: Format) -> Response:
         )
     document = Transcript(found.job.source.name, found.job.model or "", found.segments)
     summary = None if found.job.summary is None else found.job.summary.text
-    content, media_type = write_document(document, format, summary)
+    chapters = () if found.job.chapters is None else found.job.chapters.items
+    content, media_type = write_document(document, format, summary, chapters)
     return Response(content, media_type=media_type, headers=headers)

@@ -122,8 +122,11 @@ class OpenAIAudioEndpoint(FileEndpoint):
         if transcript.warnings:
             headers[WARNINGS_HEADER] = json.dumps(transcript.warnings)
         summary = await self._summarize(transcript) if options.has_summary else None
+        chapters = await self._divide(transcript) if options.has_chapters else None
         # The cues of a file of hours take seconds.
-        content, media_type = await asyncio.to_thread(render, options, transcript, work.seconds, summary)
+        content, media_type = await asyncio.to_thread(
+            render, options, transcript, work.seconds, summary, chapters
+        )
         return Response(content, media_type=media_type, headers=headers)
 
     async def _events(
@@ -141,11 +144,12 @@ class OpenAIAudioEndpoint(FileEndpoint):
                         yield sse.segment(segment)
                 transcript = work.transcript("", model)
                 summary = await self._summarize(transcript) if options.has_summary else None
+                chapters = await self._divide(transcript) if options.has_chapters else None
         except ApiError as error:
             log.info("error.sent code=%s message=%s", error.code, error)
             yield sse.error(error)
         else:
-            yield sse.done(transcript, work.seconds, summary)
+            yield sse.done(transcript, work.seconds, summary, chapters)
 
 
 async def _diarization(fields: SpeakerFields | None) -> DiarizationOptions | None:

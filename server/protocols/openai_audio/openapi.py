@@ -31,6 +31,12 @@ _SUMMARY: Final = object_of(
     model=STRING,
     reason=STRING,
 )
+_CHAPTERS: Final = object_of(
+    ("model", "reason"),
+    items=array_of(object_of(start=NUMBER, title=STRING)),
+    model=STRING,
+    reason=STRING,
+)
 _PLAIN: Final[Schema] = {
     "text": STRING,
     "usage": _USAGE,
@@ -65,7 +71,7 @@ _SEGMENT: Final = object_of(
     overlap=BOOLEAN,
 )
 _VERBOSE: Final = object_of(
-    ("ignored", "filtered", "warnings", "segments", "words", "summary"),
+    ("ignored", "filtered", "warnings", "segments", "words", "summary", "chapters"),
     task={"enum": ["transcribe", "translate"]},
     language=STRING,
     duration=NUMBER,
@@ -77,9 +83,11 @@ _VERBOSE: Final = object_of(
     tracks=array_of(_TRACK),
     segments=array_of(_SEGMENT),
     words=array_of(object_of(("speaker", "overlap"), word=STRING, **_TIMES, speaker=STRING, overlap=BOOLEAN)),
+    chapters=_CHAPTERS,
 )
 _DIARIZED: Final = object_of(
-    ("ignored", "filtered", "warnings", "languages", "logprobs", "summary"),
+    ("ignored", "filtered", "warnings", "languages", "logprobs", "summary", "chapters"),
+    chapters=_CHAPTERS,
     task=constant("transcribe"),
     duration=NUMBER,
     **_PLAIN,

@@ -32,6 +32,7 @@ MAX_NAME_CHARS: Final = 100
 # Formats that use the times of words, for cues or to end their segments with a sentence.
 TIMED: Final = frozenset({"srt", "vtt", "ass", "md", "docx", "verbose_json", "diarized_json"})
 SUMMARIZED: Final = frozenset({"json", "verbose_json", "diarized_json", "md", "docx"})  # have a summary
+DIVIDED: Final = SUMMARIZED - {"json"}  # have chapters: formats with times
 
 
 class ServerVadChunking(BaseModel):
@@ -57,6 +58,9 @@ class TranslationFields(FileFields):
         Literal["json", "text", "srt", "verbose_json", "vtt", "ass", "md", "docx"], ANY_CASE
     ] = "json"
     summarize: Annotated[bool, ANY_CASE] = Field(False, description="add a summary to JSON, `md` and `docx`")
+    chapters: Annotated[bool, ANY_CASE] = Field(
+        False, description="add chapters to `verbose_json`, `diarized_json`, `md` and `docx`"
+    )
 
 
 class TranscriptionFields(SpeakerCountFields, TranslationFields):
@@ -134,6 +138,7 @@ class TranscriptionRequest:
     track: index of the audio track; None for the default one
     within: the part of the file to transcribe
     summarize: whether the response contains a summary
+    chapters: whether it contains chapters
     speakers: how speakers are distinguished; None if they are not
     multichannel: whether the channels are transcribed apart
     """
@@ -149,6 +154,7 @@ class TranscriptionRequest:
     track: int | None = None
     within: TimeRange = WHOLE
     summarize: bool = False
+    chapters: bool = False
     speakers: SpeakerFields | None = None
     multichannel: bool = False
 
@@ -156,6 +162,11 @@ class TranscriptionRequest:
     def has_summary(self) -> bool:
         """Return whether a summary is wanted and the format has a place for it."""
         return self.summarize and self.format in SUMMARIZED
+
+    @property
+    def has_chapters(self) -> bool:
+        """Return whether chapters are wanted and the format has a place for them."""
+        return self.chapters and self.format in DIVIDED
 
     @property
     def task(self) -> Task:
@@ -193,6 +204,7 @@ def parse_transcription(
         track=given.track,
         within=given.within(),
         summarize=given.summarize,
+        chapters=given.chapters,
         speakers=speakers,
         multichannel=given.multichannel,
     )
@@ -216,6 +228,7 @@ def parse_translation(
         track=given.track,
         within=given.within(),
         summarize=given.summarize,
+        chapters=given.chapters,
     )
 
 

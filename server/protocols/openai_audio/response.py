@@ -10,14 +10,21 @@ import orjson
 from asr.languages import name_of
 from asr.recognizer import Word
 from audio.clip import seconds_from_samples
-from postprocessing.summary_types import Summary
+from postprocessing.summary_types import Chapters, Summary
 from server.errors import ApiError
 from server.protocols.openai_audio.request import TranscriptionRequest
 from server.protocols.summary_fields import summary_fields
 from streaming.local_agreement import join_texts
 from transcripts.documents import docx_of, markdown_of
 from transcripts.subtitles import ass_of, srt_of, vtt_of
-from transcripts.transcript import Transcript, TranscriptSegment, filtered_fields, speaker_fields, tracks_of
+from transcripts.transcript import (
+    Transcript,
+    TranscriptSegment,
+    chapters_fields,
+    filtered_fields,
+    speaker_fields,
+    tracks_of,
+)
 
 JSON: Final = "application/json"
 PLAIN: Final = "text/plain; charset=utf-8"
@@ -42,7 +49,11 @@ Fields = dict[str, Any]
 
 
 def render(
-    request: TranscriptionRequest, transcript: Transcript, seconds: float, summary: Summary | None = None
+    request: TranscriptionRequest,
+    transcript: Transcript,
+    seconds: float,
+    summary: Summary | None = None,
+    chapters: Chapters | None = None,
 ) -> tuple[bytes, str]:
     """Return the body of the response and its media type.
 
@@ -51,11 +62,12 @@ def render(
     if request.format in _TEXTS:
         return _TEXTS[request.format](transcript).encode(), PLAIN
     written = None if summary is None else summary.text
+    items = () if chapters is None else chapters.items
     if request.format == "md":
-        return markdown_of(transcript, summary=written).encode(), MARKDOWN
+        return markdown_of(transcript, written, items).encode(), MARKDOWN
     if request.format == "docx":
-        return docx_of(transcript, summary=written), DOCX
-    document = _DOCUMENTS[request.format](request, transcript, seconds) | _summary(summary)
+        return docx_of(transcript, written, items), DOCX
+    document = _DOCUMENTS[request.format](request, transcript, seconds) | _added(summary, chapters)
     return orjson.dumps(document), JSON
 
 
@@ -78,9 +90,15 @@ class SseTranscript:
         diarized = _diarized(self._count, segment, words=self._request.words)
         return _event(delta | {"segment_id": diarized["id"]}) + _event(diarized)
 
-    def done(self, transcript: Transcript, seconds: float, summary: Summary | None = None) -> bytes:
+    def done(
+        self,
+        transcript: Transcript,
+        seconds: float,
+        summary: Summary | None = None,
+        chapters: Chapters | None = None,
+    ) -> bytes:
         """Return the last event, with the whole text."""
-        document = _json(self._request, transcript, seconds) | _summary(summary)
+        document = _json(self._request, transcript, seconds) | _added(summary, chapters)
         del document["usage"]  # that of this event counts tokens, for typed clients
         return _event({"type": "transcript.text.done", **document})
 
@@ -222,9 +240,10 @@ def _logprobs(segments: Iterable[TranscriptSegment], first: bool = True) -> Fiel
     return {"logprobs": found} if found else {}
 
 
-def _summary(summary: Summary | None) -> Fields:
-    """Return our addition `summary`."""
-    return {} if summary is None else {"summary": summary_fields(summary)}
+def _added(summary: Summary | None, chapters: Chapters | None) -> Fields:
+    """Return our additions `summary` and `chapters`, if they are wanted."""
+    fields: Fields = {} if summary is None else {"summary": summary_fields(summary)}
+    return fields if chapters is None else fields | {"chapters": chapters_fields(chapters)}
 
 
 def _usage(seconds: float) -> Fields:

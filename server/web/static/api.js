@@ -76,7 +76,7 @@ export async function fetchDocument(format, json) {
  * AbortController, which ends it. Throw RequestError, also when it was aborted.
  */
 export async function* fetchSummary(json, signal) {
-  const response = await post("v1/summaries", json, "unreachable", signal);
+  const response = await post("v1/summaries?chapters=true", json, "unreachable", signal);
   const parser = new SseParser();
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   while (true) {

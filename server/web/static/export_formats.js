@@ -64,11 +64,11 @@ export function toJson({ title, kind, createdAt, language, segments, speakers, s
 }
 
 /** Return `summary` and `chapters`, as the server writes them. */
-function summaryFields({ text, method, model, reason, chapters, chaptersMethod }) {
+function summaryFields({ text, method, model, reason, chapters, chaptersModel }) {
   const items = chapters.map(({ startMs, title }) => ({ start: seconds(startMs), title }));
   return {
     summary: { text, method, ...(model && { model }), ...(reason && { reason }) },
-    ...(items.length && { chapters: { items, method: chaptersMethod } }),
+    ...(items.length && { chapters: { items, ...(chaptersModel && { model: chaptersModel }) } }),
   };
 }
 

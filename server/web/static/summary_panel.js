@@ -5,6 +5,8 @@ import { toJson } from "./export_formats.js";
 import { t } from "./text.js";
 import { formatTime } from "./time_format.js";
 
+const LONG_MS = 120_000; // A shorter recording is not expected to have chapters.
+
 export class SummaryPanel {
   #elements;
   #listener;
@@ -77,7 +79,7 @@ export class SummaryPanel {
     if (!summary) return;
     panel.setAttribute("aria-busy", String(isRunning));
     setText(text, summary.text);
-    setText(note, isRunning ? t("summarizing") : noteOf(summary));
+    setText(note, isRunning ? t("summarizing") : noteOf(summary, this.#shown.endMs));
     if (isRunning || chapters.dataset.of !== JSON.stringify(summary.chapters)) this.#showChapters(summary.chapters);
   }
 
@@ -101,16 +103,22 @@ function chapterItem({ startMs, title }) {
 
 /** Return what the page keeps of the server's last event. */
 function summaryOf({ summary: { text, method, model = null, reason = null }, chapters }) {
-  const items = (chapters?.items ?? []).map(({ start, title }) => ({ startMs: Math.round(start * 1000), title }));
-  return { text, method, model, reason, chapters: items, chaptersMethod: chapters?.method ?? null };
+  return {
+    text,
+    method,
+    model,
+    reason,
+    chapters: chapters.items.map(({ start, title }) => ({ startMs: Math.round(start * 1000), title })),
+    chaptersModel: chapters.model ?? null,
+    chaptersReason: chapters.reason ?? null,
+  };
 }
 
-/** Return who wrote a summary, and its chapters. */
-function noteOf({ method, model, reason, chapters, chaptersMethod }) {
+/** Return who wrote a summary, and why it has no chapters. endMs: of the transcript */
+function noteOf({ method, model, reason, chaptersReason }, endMs) {
   const parts = [method === "model" ? t("summaryBy", { model }) : t("summaryChosen")];
   if (reason) parts.push(t("summaryReason", { reason }));
-  if (chapters.length && chaptersMethod !== method)
-    parts.push(t(chaptersMethod === "model" ? "chaptersWritten" : "chaptersFound"));
+  if (chaptersReason && endMs >= LONG_MS) parts.push(t("noChapters", { reason: chaptersReason }));
   return parts.join(" ");
 }
 

@@ -25,7 +25,8 @@ export class Transcript {
   /**
    * kind: "recording" or "file"; title: for people, and the name of downloads; media: its audio, a Blob or null;
    * createdAt: ms since 1970; segments: final ones; job: of FileJob, which adds segments, or null; speakers: stored
-   * ones; summary: of SummaryPanel, {text, method, model, reason, chapters, chaptersMethod}, or null
+   * ones; summary: of SummaryPanel, {text, method, model, reason, chapters, chaptersModel,
+   * chaptersReason}, or null
    */
   constructor({ id = newId(), kind, title, createdAt = Date.now(), segments = [], ...facts }) {
     const { language = null, media = null, job = null, summary = null, speakers } = facts;

@@ -108,6 +108,16 @@ def test_documents_for_readers_show_the_summary(client: TestClient) -> None:
     assert make(client, "srt", body).text == make(client, "srt").text
 
 
+def test_documents_for_readers_have_chapters(client: TestClient) -> None:
+    chapters = {"items": [{"start": 5.0, "title": "Later"}, {"start": 0.4999, "title": "# First"}]}
+    text = make(client, "md", TALK | {"chapters": chapters}).text
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == ["# talk.wav", "## \\# First", "## Later"]
+    assert text.index("hello there") < text.index("## Later") < text.index("Good morning")
+    with zipfile.ZipFile(io.BytesIO(make(client, "docx", TALK | {"chapters": chapters}).content)) as archive:
+        assert archive.read("word/document.xml").decode().count('"Heading1"') == 2
+
+
 def test_body_that_is_no_json_is_refused(client: TestClient) -> None:
     broken = client.post(
         "/v1/documents?format=md", content=b"{", headers={"content-type": "application/json"}

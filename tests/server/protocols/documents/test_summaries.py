@@ -81,6 +81,18 @@ def test_summary_comes_in_pieces_and_as_a_whole(modelled: Server, model: Model, 
     ]
 
 
+def test_chapters_come_with_the_summary(modelled: Server, model: Model) -> None:
+    model.answer = says("0:00:01 Greetings\n0:02:30 The budget")
+    body = {"segments": [{"start": 60 * i, "end": 60 * i + 30, "text": f"Part {i}."} for i in range(4)]}
+    answer = plain_http.post(f"{modelled.url}/v1/summaries?chapters=true", json=body, timeout=60)
+    items = [{"start": 0.0, "title": "Greetings"}, {"start": 120.0, "title": "The budget"}]
+    assert events_of(answer)[-1]["chapters"] == {"items": items, "model": "small"}
+    model.answer = says("BANANA")
+    answer = plain_http.post(f"{modelled.url}/v1/summaries?chapters=true", json=body, timeout=60)
+    reason = "the model wrote something else than times and titles"
+    assert events_of(answer)[-1]["chapters"] == {"items": [], "reason": reason}
+
+
 def test_failed_model_is_named(modelled: Server, model: Model) -> None:
     model.answer = (500, b"")
     (done,) = events_of(summarize(modelled))

@@ -13,7 +13,6 @@ import pytest
 from server.http.upload import IN_MEMORY
 from tests import plain_http
 from tests.audio.test_files import two_tracks
-from tests.postprocessing.chat_server import chat_server, says
 from tests.server.asgi_calls import wav
 from tests.server.job_requests import ALICE, BOB, CALL, SPOKEN, ask, ended, error_of, events_of, submit
 from tests.server.live_server import Message, Server, free_settings, serve, spoken
@@ -182,17 +181,6 @@ def test_job_without_the_option_has_no_summary(jobs: Server) -> None:
     job = submit(jobs)
     ended(jobs, job)
     assert ask(jobs, "GET", f"/{job['id']}/transcript").json()["summary"] is None
-
-
-def test_model_of_the_settings_writes_summaries_of_jobs(tmp_path: Path) -> None:
-    with (
-        chat_server(lambda request: says("They count words.")) as served,
-        serve(free_settings(data_dir=str(tmp_path), summary_url=served.url, summary_model="small")) as server,
-    ):
-        job = submit(server, summarize="true")
-        ended(server, job)
-        summary = ask(server, "GET", f"/{job['id']}/transcript").json()["summary"]
-    assert summary == {"text": "They count words.", "method": "model", "model": "small", "reason": None}
 
 
 # Callbacks

@@ -29,7 +29,7 @@ from tests.audio.test_files import two_tracks
 from tests.diarization.voices import RuleClient
 from tests.postprocessing.chat_server import Answer, ChatServer, chat_server, says
 from tests.server.asgi_calls import NAME, Call, LittleEngine, asking, events_of, interleaved, rest_app, wav
-from tests.server.live_server import ROOT, Server, free_settings, serve, spoken_apart
+from tests.server.live_server import ROOT, Server, first_sentence, free_settings, serve, spoken_apart
 from tests.streaming.fakes import sound
 from tests.streaming.working_models import BrokenDetector, HeldRecognizer, Recognizer, models
 from tests.waiting import until, wait_until
@@ -117,6 +117,30 @@ def test_summary_is_in_json_documents_and_the_last_event() -> None:
     assert streamed[-1]["summary"] == plain["summary"]
     assert "## Summary\n\nThey count words.\n" in document
     assert len(served.requests) == 3  # Subtitles have no place for a summary.
+
+
+def test_chapters_are_in_json_with_times_and_in_documents() -> None:
+    sentence = np.frombuffer(first_sentence(), "<i2") / np.float32(32_768)
+    talk = wav(np.tile(np.concatenate([sentence, np.zeros(60 * 16_000, np.float32)]), 3))
+    with summarizing(says("0:00:00 Begin\n0:02:07 *End*")) as (server, served):
+        plain = post(server, files={"file": talk}, chapters="true", response_format="verbose_json").json()
+        diarized = post(server, files={"file": talk}, chapters="true", response_format="diarized_json").json()
+        document = post(server, files={"file": talk}, chapters="true", response_format="md").text
+        assert "chapters" not in post(server, files={"file": talk}, chapters="true").json()
+    assert plain["chapters"].get("model") == "small", plain
+    assert [each["title"] for each in plain["chapters"]["items"]] == ["Begin", "*End*"]
+    assert {each["start"] for each in plain["chapters"]["items"]} <= {
+        each["start"] for each in plain["segments"]
+    }
+    assert diarized["chapters"] == plain["chapters"]
+    assert "## Begin\n\n" in document
+    assert "## \\*End\\*\n\n" in document
+    assert len(served.requests) == 3
+
+
+def test_chapters_without_a_model_are_none(server: Server) -> None:
+    found = post(server, chapters="true", response_format="verbose_json").json()["chapters"]
+    assert found == {"items": [], "reason": "the recording is shorter than two minutes"}
 
 
 def test_summary_without_a_model_is_extractive(server: Server) -> None:

@@ -89,6 +89,7 @@ FILE_PATHS: Final = frozenset(
         "/v1/jobs",
         "/v1/documents",
         "/v1/summaries",
+        "/v1/subtitles",
         "/v1/stt/create",
         "/wav2vec2",
     }

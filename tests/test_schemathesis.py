@@ -33,9 +33,10 @@ OPERATIONS: Final = [
     "POST /v1/audio/translations",
     "POST /v1/documents",
     "POST /v1/jobs",
+    "POST /v1/subtitles",
     "POST /v1/summaries",
 ]
-PATHS: Final = ("/v1/audio", "/v1/documents", "/v1/models", "/v1/jobs", "/v1/summaries")
+PATHS: Final = ("/v1/audio", "/v1/documents", "/v1/models", "/v1/jobs", "/v1/summaries", "/v1/subtitles")
 
 
 @pytest.fixture(scope="module")

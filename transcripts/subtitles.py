@@ -1,7 +1,8 @@
-"""Write subtitles in SubRip (SRT), WebVTT (W3C, 2019) and Advanced SubStation Alpha (ASS); read SubRip."""
+"""Write subtitles as SubRip (SRT), WebVTT (W3C, 2019) and Advanced SubStation Alpha; read the first two."""
 
 import re
 from collections.abc import Iterator, Sequence
+from html import unescape
 from typing import Final
 
 from asr.recognizer import Hypothesis
@@ -38,6 +39,13 @@ _TIMES: Final = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}(?:\s+[XYxy][12]:.*)?\s*
 _TAGS: Final = re.compile(
     r"</?(?:[bius]|font(?:\s[^<>]*)?)>|\{/?[bius]\}|\{\\[^{}]*\}", re.ASCII | re.IGNORECASE
 )
+_VTT_TIME: Final = r"(?:(\d{1,4}):)?([0-5]?\d):([0-5]?\d)[.,](\d{1,3})"
+_VTT_TIMES: Final = re.compile(rf"\s*{_VTT_TIME}\s*-->\s*{_VTT_TIME}(?:\s.*)?", re.ASCII)
+_VTT_OTHER: Final = re.compile(r"(?:NOTE|STYLE|REGION)\b")
+_VTT_TAGS: Final = re.compile(r"</?[a-z0-9:.][^<>]*>", re.IGNORECASE)
+_VOICE: Final = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>]+)>")
+# At most four words before a colon: the name of a speaker.
+_LABEL: Final = re.compile(r"([^\s:]{1,60}(?: [^\s:]{1,60}){0,3}):(?:\s+(.*))?")
 _SHOWN: Final = 60  # characters of a wrong line that an error quotes
 _BREAK: Final = r"\N"  # a line break in ASS
 
@@ -114,6 +122,79 @@ def read_srt(text: str) -> list[Cue]:
         if len(cues) > MAX_SRT_CUES:
             raise SubtitleError(f"the subtitles have more than {MAX_SRT_CUES} cues")
     return sorted(cues, key=lambda cue: (cue.start, cue.end))
+
+
+def read_subtitles(text: str, *, labels: bool) -> list[Cue]:
+    """Return the cues of SubRip or WebVTT that a person may have edited, in order of time.
+
+    labels: whether a name and a colon at the beginning of a cue of SubRip name its speaker, as `srt_of`
+        writes them, if the first cue has them
+
+    Raises SubtitleError as `read_srt` does.
+    """
+    if text.removeprefix("\ufeff").split("\n", 1)[0].split()[:1] == ["WEBVTT"]:
+        return _read_vtt(text)
+    cues = read_srt(text)
+    return _labelled(cues) if labels and cues and _LABEL.fullmatch(cues[0].lines[0]) else cues
+
+
+def _labelled(cues: Sequence[Cue]) -> list[Cue]:
+    """Return cues with their speakers; one without a name has the speaker of the one before."""
+    found: list[Cue] = []
+    speaker = None
+    for cue in cues:
+        lines = cue.lines
+        label = _LABEL.fullmatch(lines[0])
+        if label is not None:
+            speaker = label[1]
+            lines = tuple(filter(None, (label[2], *lines[1:])))
+        if lines:
+            found.append(Cue(cue.start, cue.end, lines, speaker))
+    return found
+
+
+def _read_vtt(text: str) -> list[Cue]:
+    """Return the cues of WebVTT, without notes, styles and settings. Raises SubtitleError."""
+    if len(text) > MAX_SRT_CHARS:
+        raise SubtitleError(f"the subtitles have more than {MAX_SRT_CHARS} characters")
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    cues: list[Cue] = []
+    block: list[str] = []
+    for number, line in enumerate([*lines, ""], 1):
+        if line.strip():
+            block.append(line)
+            continue
+        first = number - len(block)
+        if block and first > 1 and not _VTT_OTHER.match(block[0]):
+            cue = _vtt_cue(first, block)
+            if cue is not None:
+                cues.append(cue)
+        block = []
+        if len(cues) > MAX_SRT_CUES:
+            raise SubtitleError(f"the subtitles have more than {MAX_SRT_CUES} cues")
+    return sorted(cues, key=lambda cue: (cue.start, cue.end))
+
+
+def _vtt_cue(number: int, block: Sequence[str]) -> Cue | None:
+    place = 1 if "-->" not in block[0] and len(block) > 1 else 0
+    found = _VTT_TIMES.fullmatch(block[place])
+    if found is None:
+        shown = block[place].strip()[:_SHOWN]
+        raise SubtitleError(
+            f"line {number + place}: {shown!r} is no time such as 00:00:01.000 --> 00:00:02.500"
+        )
+    parts = [part or "0" for part in found.groups()]
+    start, end = _ms(*parts[:4]), _ms(*parts[4:])
+    if start >= end:
+        raise SubtitleError(f"line {number + place}: the cue ends before it begins")
+    written = block[place + 1 :]
+    if len(written) > MAX_SRT_LINES:
+        raise SubtitleError(f"line {number}: the cue has more than {MAX_SRT_LINES} lines")
+    voice = next((found for line in written if (found := _VOICE.search(line))), None)
+    plain = (unescape(_VTT_TAGS.sub("", line)).strip() for line in written)
+    speaker = " ".join(unescape(voice[1]).split()) if voice else ""
+    kept = tuple(filter(None, plain))
+    return Cue(start, end, kept, speaker or None) if kept else None
 
 
 def transcript_of(cues: Sequence[Cue], source: str) -> Transcript:

@@ -43,6 +43,7 @@ REST = [
     ("GET", "/v1/jobs/x/events"),
     ("POST", "/v1/documents"),
     ("POST", "/v1/summaries"),
+    ("POST", "/v1/subtitles"),
     ("POST", "/v1/stt/create"),
     ("GET", "/v1/stt/x"),
     ("GET", "/wav2vec2"),

@@ -20,6 +20,7 @@ from transcripts.subtitles import (
     SubtitleError,
     ass_of,
     read_srt,
+    read_subtitles,
     srt_of,
     transcript_of,
     vtt_of,
@@ -260,3 +261,31 @@ def test_read_subtitles_are_a_transcript_again() -> None:
         Cue(500, 2_250, ("good morning",)),
         Cue(3_000, 4_500, ("and welcome",)),
     ]
+
+
+NAMES = st.sampled_from(["Ann", "Dr. Lee", None])
+VOICED = st.lists(
+    st.builds(
+        lambda start, length, text, speaker: Cue(start, start + length, (text,), speaker),
+        st.integers(0, 10**7),
+        st.integers(1, 9_000),
+        st.from_regex(r"[a-z<>&;\[\]]{1,20}", fullmatch=True),
+        NAMES,
+    ),
+    max_size=6,
+)
+
+
+@given(VOICED)
+def test_written_vtt_is_read_with_its_speakers(cues: list[Cue]) -> None:
+    found = read_subtitles(write_vtt(cues), labels=False)
+    assert sorted(found, key=repr) == sorted(cues, key=repr)
+
+
+@given(st.text() | st.text(alphabet="WEBVT0123456789:.->< \n&;").map("WEBVTT\n\n{}".format), st.booleans())
+def test_any_file_is_read_or_refused(text: str, labels: bool) -> None:
+    try:
+        cues = read_subtitles(text, labels=labels)
+    except SubtitleError:
+        return
+    assert all(cue.start < cue.end and cue.lines and all(cue.lines) for cue in cues)

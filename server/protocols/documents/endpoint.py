@@ -1,8 +1,8 @@
-"""Serve /v1/documents and /v1/summaries: make documents and summaries of transcripts of clients."""
+"""Serve /v1/documents, /v1/summaries and /v1/subtitles: convert and summarize transcripts of clients."""
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -17,7 +17,7 @@ from server.http.sse import EventStream
 from server.http.upload import Body, media_type_of
 from server.protocols.document_formats import DocumentFormat, write_document
 from server.protocols.documents import openapi
-from server.protocols.documents.request import parse_transcript
+from server.protocols.documents.request import parse_transcript, read_segments
 from server.protocols.openapi_schemas import TYPES
 from server.protocols.summary_fields import summary_fields
 from server.settings import Settings
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 8 << 20  # of the JSON: about 20 hours of speech with the times of words
 MAX_AT_ONCE: Final = 2  # documents; each needs some hundred MB if it has MAX_BYTES
+JSON: Final = (TYPES["json"],)
+SUBTITLE_TYPES: Final = (TYPES["text"], TYPES["vtt"], "application/x-subrip")
 MAX_SUMMARIES: Final = 8  # at once
 KEEP_ALIVE_SECONDS: Final = 15.0  # proxies close connections on which nothing is sent
 
@@ -65,7 +67,27 @@ class DocumentsEndpoint:
             """Send a summary of the transcript of the body as server-sent events, as it is written."""
             return await self._summarize(request, chapters=chapters)
 
+        @router.post("/v1/subtitles", **openapi.READ)
+        async def read(
+            request: Request,
+            speakers: Annotated[
+                bool, Query(description="whether names before colons in SubRip are those of speakers")
+            ] = False,
+        ) -> Response:
+            """Return the segments of subtitles in SubRip or WebVTT, in order of time."""
+            return await self._read(request, speakers=speakers)
+
         return router
+
+    async def _read(self, request: Request, *, speakers: bool) -> Response:
+        def make(content: bytes) -> Response:
+            return Response(orjson.dumps(read_segments(content, speakers=speakers)), media_type=TYPES["json"])
+
+        async with _received(request) as body:
+            with self._documents.admit():
+                content = await _content(request, body, SUBTITLE_TYPES)
+                return await run_in_thread_to_completion(make, content)
+        raise AssertionError("unreachable")  # no context here swallows an exception
 
     async def _create(self, request: Request, format: DocumentFormat) -> Response:
         def make(content: bytes) -> Response:
@@ -107,10 +129,10 @@ async def _received(request: Request) -> AsyncIterator[Body]:
             raise http_error_of(as_rate_limit(error)) from None
 
 
-async def _content(request: Request, body: Body) -> bytes:
-    """Return the JSON of a request. Raises ApiError."""
-    if media_type_of(request) != TYPES["json"]:
-        raise ApiError(415, "The body must be application/json.")
+async def _content(request: Request, body: Body, kinds: Collection[str] = JSON) -> bytes:
+    """Return the body of a request; kinds: the media types that it may have. Raises ApiError."""
+    if media_type_of(request) not in kinds:
+        raise ApiError(415, f"The body must be {' or '.join(kinds)}.")
     content = bytearray()
     async with aclosing(body.chunks(MAX_BYTES)) as chunks:
         async for chunk in chunks:

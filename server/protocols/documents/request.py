@@ -1,4 +1,4 @@
-"""Parse the JSON of a transcript that a client sends to have a document made of it. Pure."""
+"""Parse the transcripts and subtitles that clients send. Pure."""
 
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -10,6 +10,7 @@ from audio.clip import SAMPLE_RATE
 from postprocessing.summary_types import Chapter
 from server.errors import invalid
 from server.validation import path_of, sentence_of
+from transcripts.subtitles import SubtitleError, read_subtitles
 from transcripts.transcript import Transcript, TranscriptSegment
 
 MAX_SEGMENTS: Final = 100_000
@@ -121,3 +122,31 @@ def _segment(fields: SegmentFields) -> TranscriptSegment:
 
 def _samples(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE)
+
+
+def read_segments(content: bytes, *, speakers: bool) -> dict[str, object]:
+    """Return the segments of subtitles as `/v1/documents` takes them; times are seconds.
+
+    speakers: whether names before colons in SubRip are those of speakers
+
+    Raises ApiError.
+    """
+    try:
+        cues = read_subtitles(content.decode("utf-8-sig"), labels=speakers)
+    except UnicodeDecodeError:
+        raise invalid("The subtitles are no text in UTF-8.", code="invalid_body") from None
+    except SubtitleError as error:
+        raise invalid(f"The subtitles cannot be read: {error}.", code="invalid_body") from None
+    if not cues:
+        raise invalid("There are no subtitles in the file.", code="invalid_body")
+    return {
+        "segments": [
+            {
+                "start": cue.start / 1_000,
+                "end": cue.end / 1_000,
+                "text": " ".join(cue.lines),
+                "speaker": None if cue.speaker is None else cue.speaker[:MAX_SPEAKER_CHARS],
+            }
+            for cue in cues
+        ]
+    }

@@ -103,13 +103,28 @@ export async function withdrawShareLink(session, id) {
   await send("DELETE", `v1/sessions/${session}/share/${id}`, undefined, "unreachable");
 }
 
+/**
+ * Return the segments of a file with subtitles, {startMs, endMs, text, speaker}. hasSpeakers: names before colons are
+ * those of speakers. Throw RequestError, also if the file cannot be read.
+ */
+export async function fetchSubtitles(file, hasSpeakers) {
+  const path = `v1/subtitles?speakers=${hasSpeakers}`;
+  const { segments } = await (await send("POST", path, file, "unreachable", undefined, "text/plain")).json();
+  return segments.map(({ start, end, text, speaker }) => ({
+    startMs: Math.round(start * 1000),
+    endMs: Math.round(end * 1000),
+    text,
+    speaker,
+  }));
+}
+
 /** Post JSON. unreachable: key of the text for a server that cannot be reached. Throw RequestError. */
 function post(path, body, unreachable, signal) {
   return send("POST", path, body, unreachable, signal);
 }
 
-async function send(method, path, body, unreachable, signal) {
-  const headers = { ...apiKey.headers, ...(body && { "content-type": "application/json" }) };
+async function send(method, path, body, unreachable, signal, type = "application/json") {
+  const headers = { ...apiKey.headers, ...(body && { "content-type": type }) };
   const response = await fetch(urlOf(path), { method, headers, body, signal }).catch(() => {
     throw new RequestError(t(unreachable), 0);
   });

@@ -4,6 +4,7 @@ import {
   fetchAvailability,
   fetchModels,
   fetchReadiness,
+  fetchSubtitles,
   RequestError,
   sessionUrl,
   urlOf,
@@ -88,7 +89,9 @@ function onTranscriptChange(change, segment, next) {
 function refreshTranscript() {
   element("empty").hidden = !shown.isEmpty;
   for (const button of document.querySelectorAll("#copy, #delete, [data-format]")) button.disabled = !shown.hasText;
-  summaryPanel.show(shown, shown.hasText && !(shown === liveTranscript && live.state !== "idle") && !shown.job);
+  const isComplete = shown.hasText && !(shown === liveTranscript && live.state !== "idle") && !shown.job;
+  summaryPanel.show(shown, isComplete);
+  element("import").disabled = !isComplete;
   element("delete").disabled ||= shown === liveTranscript && live.state !== "idle";
   element("undo").hidden = !shown.canUndo;
   element("new").hidden = !shown.hasText || live.state !== "idle";
@@ -601,6 +604,25 @@ async function exportAs(format, transcript) {
     showRequestError(error);
   }
 }
+
+/** Put edited subtitles in the place of the text. A file that cannot be read changes nothing. */
+async function importSubtitles(file) {
+  showError("");
+  const transcript = shown;
+  try {
+    const subtitles = await fetchSubtitles(file, transcript.speakers.labels.length > 0);
+    transcript.importSubtitles(subtitles);
+    announce(t("imported", { count: subtitles.length }));
+  } catch (error) {
+    showRequestError(error);
+  }
+}
+
+element("import").addEventListener("click", () => element("subtitles").click());
+element("subtitles").addEventListener("change", ({ target }) => {
+  if (target.files.length) void importSubtitles(target.files[0]);
+  target.value = "";
+});
 
 // Models, languages and the API key
 

@@ -65,8 +65,23 @@ export class Speakers {
 
   /** Name a speaker; an empty name takes the given one away. */
   rename(label, name) {
-    const plain = name.replace(/\s+/g, " ").trim().slice(0, MAX_NAME);
+    const plain = plainName(name);
     this.#names.set(label, plain === defaultNameOf(label) ? "" : plain);
+  }
+
+  /** Return the label of a speaker by name; a new one if there is no such speaker. */
+  labelOf(name) {
+    const plain = plainName(name);
+    const known = this.labels.find((label) => this.nameOf(label) === plain);
+    if (known) return known;
+    const label = this.#freeLabel();
+    this.rename(label, plain);
+    return label;
+  }
+
+  /** Go back to what `stored` returned. */
+  restore(stored) {
+    this.#names = new Map(stored);
   }
 
   #freeLabel() {
@@ -74,6 +89,10 @@ export class Speakers {
     while (this.#names.has(labelAt(number))) number += 1;
     return labelAt(number);
   }
+}
+
+function plainName(name) {
+  return name.replace(/\s+/g, " ").trim().slice(0, MAX_NAME);
 }
 
 function defaultNameOf(label) {

@@ -161,6 +161,51 @@ export class Transcript {
     this.#notify("edited", segment);
   }
 
+  /**
+   * Put subtitles in the place of all final segments, which can be undone. Words that stay keep their times, and a
+   * subtitle without a speaker has the one who spoke then. subtitles: {startMs, endMs, text, speaker} in order of time,
+   * speaker: a name, or null
+   */
+  importSubtitles(subtitles) {
+    const before = this.segments;
+    const stored = this.speakers.stored;
+    const spoken = before
+      .flatMap(({ words, speaker, language }) => words.map((word) => ({ word, speaker, language })))
+      .sort((a, b) => middleOf(a.word) - middleOf(b.word));
+    let first = 0; // of the words that are not before the present subtitle
+    const prefix = newId();
+    const imported = subtitles.map(({ startMs, endMs, text, speaker }, i) => {
+      while (first < spoken.length && middleOf(spoken[first].word) < startMs) first += 1;
+      let end = first;
+      while (end < spoken.length && middleOf(spoken[end].word) < endMs) end += 1;
+      const heard = spoken.slice(first, end);
+      const words = retimeWords(heard.map(({ word }) => word), text, startMs, endMs);
+      const kept = words.map((word) => ({
+        ...word,
+        startMs: Math.max(startMs, word.startMs),
+        endMs: Math.min(endMs, word.endMs),
+        confidence: word.confidence ?? null,
+      }));
+      const label = speaker ? this.speakers.labelOf(speaker) : (heard[0]?.speaker ?? null);
+      const language = heard[0]?.language ?? this.language;
+      return { id: `${prefix}-${i}`, startMs, endMs, words: kept, edited: true, language, speaker: label };
+    });
+    this.#remember(() => {
+      this.speakers.restore(stored);
+      this.#replaceAll(before);
+    });
+    this.#replaceAll(imported);
+  }
+
+  #replaceAll(segments) {
+    for (const { id } of this.segments) this.remove(id);
+    this.#lastStartMs = 0;
+    for (const segment of segments) {
+      this.#append(segment);
+      this.#notify("restored", segment);
+    }
+  }
+
   /** Undo the latest edit. Return false if there is none. */
   undo() {
     const undo = this.#undo.pop();
@@ -272,6 +317,10 @@ export class Transcript {
   #notify(change, segment, next) {
     for (const listener of this.listeners) listener(change, segment, next);
   }
+}
+
+function middleOf({ startMs, endMs }) {
+  return (startMs + endMs) / 2;
 }
 
 /** Return an id. crypto.randomUUID exists only over HTTPS and on localhost. */

@@ -253,14 +253,15 @@ def alone(event: Event) -> Event:
     return replace(event, speaker=None) if isinstance(event, FinalTranscript) else event
 
 
-def flat(events: Sequence[Event]) -> list[object]:
-    """Return the events without clips, which are not comparable, but with their samples."""
+def flat(events: Sequence[Event]) -> tuple[list[object], list[Event]]:
+    """Return the finals, with samples in place of clips, which are not comparable; and the other events.
+
+    When a final comes among the other events depends on how fast the recognizer is.
+    """
     return [
         (event.utterance, event.clip.start, event.clip.samples.tobytes(), event.reason, event.hypothesis)
-        if isinstance(event, FinalTranscript)
-        else event
-        for event in events
-    ]
+        for event in finals(events)
+    ], [event for event in events if not isinstance(event, FinalTranscript)]
 
 
 @given(

@@ -72,6 +72,7 @@ export class LibraryDatabase {
   #write(change) {
     const transaction = this.#database.transaction(STORES, "readwrite");
     change(Object.fromEntries(STORES.map((name) => [name, transaction.objectStore(name)])));
+    transaction.commit(); // at once, so that a page that is left now has saved it
     return new Promise((resolve, reject) => {
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error);

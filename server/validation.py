@@ -1,10 +1,12 @@
-"""Turn the errors of pydantic into plain sentences, for clients and for settings. Pure.
+"""Turn the errors of pydantic into plain sentences, for clients and for settings; read whole numbers. Pure.
 
 pydantic's own messages name classes and regular expressions.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator
 
 WHOLE: Final = "it must be a whole number"
 NUMBER: Final = "it must be a number"
@@ -58,6 +60,13 @@ SENTENCES: Final[Mapping[str, str]] = {
     "datetime_object_invalid": TIME,
     "timezone_aware": "it must have a time zone, as 2030-01-31T12:00:00Z has",
 }
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]  # JSON of some languages has only floats: 16000.0
 
 
 def sentence_of(fault: Mapping[str, Any]) -> str:

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from server.auth.api_keys import ApiKeys, Principal, caller_of
 from server.auth.signed_tokens import IssuedToken, SignedTokens
 from server.errors import token_not_enough
+from server.validation import Whole
 
 PREFIX: Final = "tk_"
 PURPOSE: Final = b""  # of the first kind of tokens
@@ -53,8 +54,10 @@ class TokenRequest(BaseModel):
     expires_in: seconds; sessions: maximum number of sessions open at once with the token
     """
 
-    expires_in: int = Field(DEFAULT_SECONDS, ge=10, le=7_200)
-    sessions: int | None = Field(None, ge=1, le=100_000)
+    model_config = ConfigDict(strict=True)  # A text in JSON is no number.
+
+    expires_in: Whole = Field(DEFAULT_SECONDS, ge=10, le=7_200)
+    sessions: Whole | None = Field(None, ge=1, le=100_000)
 
 
 class TokenAnswer(BaseModel):

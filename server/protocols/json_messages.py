@@ -1,7 +1,7 @@
 """Parse JSON messages from a client, find their handlers and read the fields that protocols share."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import orjson
 from pydantic import BeforeValidator
@@ -13,15 +13,10 @@ Message = dict[str, Any]
 Handler = TypeVar("Handler")
 
 
-def _whole(value: object) -> object:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _lower_case(value: object) -> object:
     return value.strip().lower() if isinstance(value, str) else value
 
 
-Whole = Annotated[int, BeforeValidator(_whole)]  # JSON of some languages has only floats: 16000.0
 BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}  # in a query, in lower case
 # For fields with a list of accepted values: case and surrounding spaces do not matter.
 ANY_CASE: Final = BeforeValidator(_lower_case)

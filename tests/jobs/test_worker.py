@@ -17,7 +17,7 @@ from sqlalchemy import event
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from jobs.errors import JobNotFound, JobsUnavailable
 from jobs.host import WorkerLease
-from jobs.job import JobOptions, JobProblem, JobSource, JobState, NewJob
+from jobs.job import JobOptions, JobPriority, JobProblem, JobSource, JobState, NewJob
 from jobs.options import JobsOptions
 from jobs.service import JobDatabase, Jobs
 from jobs.store import JobStore, Run
@@ -62,6 +62,18 @@ async def test_job_lists_the_tracks_of_its_file(database: JobDatabase, chosen: i
         (0, False, 1),
         (1, True, 1),
     ]
+
+
+async def test_owners_take_turns_and_low_priority_runs_last(database: JobDatabase) -> None:
+    waiting = Jobs(database)
+    low = await uploaded(waiting, wav(TALK), owner="eve", priority=JobPriority.LOW)
+    many = [await uploaded(waiting, wav(TALK)) for _ in range(3)]
+    one = await uploaded(waiting, wav(TALK), owner="bob")
+    async with working(database, jobs_at_once=1) as jobs:
+        found = [await ended(jobs, job) for job in (low, *many, one)]
+    assert {job.state for job in found} == {JobState.SUCCEEDED}
+    ran = [job.id for job in sorted(found, key=lambda job: job.started or 0.0)]
+    assert ran == [job.id for job in (many[0], one, many[1], many[2], low)]
 
 
 async def test_trimmed_job_keeps_the_times_of_the_file(database: JobDatabase) -> None:

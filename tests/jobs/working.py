@@ -9,7 +9,7 @@ from asr.recognizer import ModelInfo
 from jobs.callbacks import CallbackSender
 from jobs.fetching import Fetch
 from jobs.host import WorkerLease
-from jobs.job import Job, JobOptions, JobSource, NewJob
+from jobs.job import Job, JobOptions, JobPriority, JobSource, NewJob
 from jobs.runner import Acquire, JobRunner, Writer, carry_out
 from jobs.service import JobDatabase, Jobs
 from jobs.store import JobStore
@@ -59,13 +59,15 @@ def runner_of(
     )
 
 
-def worker_of(database: JobDatabase, runner: JobRunner, callbacks: CallbackSender | None = None) -> JobWorker:
+def worker_of(
+    database: JobDatabase, runner: JobRunner, callbacks: CallbackSender | None = None, jobs_at_once: int = 2
+) -> JobWorker:
     return JobWorker(
         database.engine,
         database.queue,
         carry_out(runner, callbacks or CallbackSender(database.callbacks)),
         worker_id="one",
-        jobs=2,
+        jobs=jobs_at_once,
         poll_seconds=0.02,
         beat_seconds=0.1,
     )
@@ -80,6 +82,7 @@ async def working(
     speakers: SpeakerClient | None = None,
     max_seconds: float = 1e6,
     summarizer: Writer | None = None,
+    jobs_at_once: int = 2,
 ) -> AsyncIterator[Jobs]:
     """Run a worker beside the jobs."""
     async with (
@@ -90,15 +93,22 @@ async def working(
                 database, replace(clients, speakers=speakers), fetch, max_seconds, summarizer=summarizer
             ),
             callbacks,
+            jobs_at_once,
         ),
     ):
         yield Jobs(database)
 
 
-async def uploaded(jobs: Jobs, data: bytes, options: JobOptions | None = None) -> Job:
+async def uploaded(
+    jobs: Jobs,
+    data: bytes,
+    options: JobOptions | None = None,
+    owner: str = "ann",
+    priority: JobPriority = JobPriority.NORMAL,
+) -> Job:
     audio = await jobs.save_audio(io.BytesIO(data))
     source = JobSource(name="talk.wav", audio=audio.key, size=audio.size)
-    job, _ = await jobs.submit(NewJob("ann", source, options or JobOptions()))
+    job, _ = await jobs.submit(NewJob(owner, source, options or JobOptions(), priority))
     return job
 
 

@@ -6,7 +6,8 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Final
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
@@ -30,6 +31,7 @@ from server.protocols.jobs.messages import (
 from server.protocols.jobs.rendering import Format, render_transcript
 
 MAX_PAGE: Final = 100
+CREDENTIAL: Final = "token"  # parameter of every URL (docs/security.md)
 KEEP_ALIVE_SECONDS: Final = 15.0  # proxies close connections on which nothing is sent
 
 
@@ -40,7 +42,7 @@ class JobsEndpoint(JobEndpoint):
 
     def router(self) -> APIRouter:
         """Return the routes of /v1/jobs."""
-        router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+        router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(_check_query)])
 
         @router.post("", **openapi.SUBMIT)
         async def submit(request: Request) -> Response:
@@ -146,6 +148,18 @@ class JobsEndpoint(JobEndpoint):
             events = _events(first, watching, stopping)
             return EventStream(events, stack.pop_all(), headers={}, send_timeout=timeout)
         raise AssertionError("unreachable")  # no context here swallows an exception
+
+
+async def _check_query(request: Request) -> None:
+    """Refuse unknown parameters in the URL, as unknown fields are refused. Raises ApiError."""
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    known = [field.alias for field in route.dependant.query_params]
+    unknown = next((name for name in request.query_params if name not in (*known, CREDENTIAL)), None)
+    if unknown is not None:
+        names = f"Known ones: {', '.join(known)}." if known else "None is known here."
+        message = f"Unknown parameter '{unknown[:100]}' in the URL. {names}"
+        raise invalid(message, unknown[:100], "unknown_parameter")
 
 
 async def _events(

@@ -25,8 +25,8 @@ from audio.errors import AudioError
 from diarization.known_speakers import LABELS, MAX_KNOWN
 from postprocessing.options import TextOptionsError
 from server.errors import ClientError
-from server.protocols.json_messages import ANY_CASE, BOOLEANS, Whole
-from server.validation import path_of, sentence_of
+from server.protocols.json_messages import ANY_CASE, BOOLEANS
+from server.validation import Whole, path_of, sentence_of
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import OptionError

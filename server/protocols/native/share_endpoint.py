@@ -20,9 +20,9 @@ from server.connection.session_registry import SessionRegistry
 from server.errors import ApiError, models_not_ready, restarting, token_not_enough, try_again
 from server.http.exception_handlers import http_error_of
 from server.http.sse import EventStream
-from server.protocols.json_messages import Whole
 from server.protocols.native.share_links import ID_CHARS, MAX_LINKS, ShareLink, TooManyLinks, link_id_of
 from server.protocols.native.shared_transcript import ShareableSession, SharedTranscript
+from server.validation import Whole
 
 log = logging.getLogger(__name__)
 

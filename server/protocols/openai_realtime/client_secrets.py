@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Body, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from server.auth.api_keys import ANYONE, Principal, caller_of
 from server.errors import overloaded, token_not_enough
 from server.protocols.openai_realtime.session_config import RealtimeConfig
+from server.validation import Whole
 
 PREFIX: Final = "ek_"
 MAX_SECRETS: Final = 10_000
@@ -111,8 +112,10 @@ class ClientSecrets:
 
 
 class Expiry(BaseModel):
+    model_config = ConfigDict(strict=True)  # A text in JSON is no number.
+
     anchor: Literal["created_at"] = "created_at"
-    seconds: int = Field(DEFAULT_SECONDS, ge=10, le=7_200)
+    seconds: Whole = Field(DEFAULT_SECONDS, ge=10, le=7_200)
 
 
 class SecretRequest(BaseModel):

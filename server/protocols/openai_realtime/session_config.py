@@ -16,7 +16,7 @@ from asr.recognizer import TranscriptionOptionsError
 from audio.clip import samples_from_ms
 from audio.codecs import Encoding, Format
 from server.errors import ClientError
-from server.protocols.json_messages import ANY_CASE, Whole
+from server.protocols.json_messages import ANY_CASE
 from server.protocols.openai_realtime.messages import (
     AudioFields,
     AudioInputFields,
@@ -25,7 +25,7 @@ from server.protocols.openai_realtime.messages import (
     NestedSession,
     SessionFields,
 )
-from server.validation import sentence_of
+from server.validation import Whole, sentence_of
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, FixedSilence, ModelSilence
 from streaming.options import SessionOptions
 from vad.options import RANGES, VadOptions

@@ -154,7 +154,28 @@ async def test_key_gets_a_token_with_or_without_a_body() -> None:
     assert (caller.name, caller.token_sessions) == ("alice", 1)
 
 
-@pytest.mark.parametrize("asked", [{"expires_in": 9}, {"expires_in": 7_201}, {"sessions": 0}, [], 5])
+async def test_number_of_a_token_may_be_a_whole_float_and_no_text() -> None:
+    answer = await asked_by(Principal(ALICE)).post("/v1/tokens", json={"expires_in": 600.0})
+    assert answer.status_code == 200
+    answer = await asked_by(Principal(ALICE)).post("/v1/tokens", json={"sessions": "5"})
+    message = "Invalid 'sessions': it must be a whole number."
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"expires_in": 9},
+        {"expires_in": 7_201},
+        {"expires_in": "600"},
+        {"expires_in": 60.5},
+        {"sessions": 0},
+        {"sessions": "5"},
+        {"sessions": True},
+        [],
+        5,
+    ],
+)
 async def test_invalid_request_is_answered_with_400(asked: object) -> None:
     answer = await asked_by(Principal(ALICE)).post("/v1/tokens", json=asked)
     assert answer.status_code == 400

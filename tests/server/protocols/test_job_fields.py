@@ -89,6 +89,14 @@ def test_options_are_those_of_the_fields() -> None:
     assert parse_job_fields([("language", "auto")]).options().asr.language is None
 
 
+@pytest.mark.parametrize("again", ["language", "language[]"])
+def test_field_that_comes_twice_is_refused(again: str) -> None:
+    with pytest.raises(ApiError) as refused:
+        parse_job_fields([("language", "en"), (again, "de")])
+    assert (refused.value.status, refused.value.param) == (400, "language")
+    assert parse_job_fields([("language", ""), (again, "de")]).language == "de"
+
+
 @pytest.mark.parametrize("name", ["temperature", "track", "start", "end", "min_speakers", "max_speakers"])
 @pytest.mark.parametrize("value", [True, "1"])
 def test_json_needs_numbers_as_numbers(name: str, value: object) -> None:

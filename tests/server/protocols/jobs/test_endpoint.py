@@ -332,6 +332,34 @@ def test_same_idempotency_key_gives_the_same_job(idle: Server) -> None:
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "", "state"),
+        ("POST", "", "language"),
+        ("GET", "/job_1", "limit"),
+        ("DELETE", "/job_1", "force"),
+        ("GET", "/job_1/transcript", "formats"),
+        ("GET", "/job_1/events", "after"),
+        ("GET", "/job_1/deliveries", "limit"),
+    ],
+)
+def test_unknown_parameter_of_a_url_is_named(idle: Server, method: str, path: str, name: str) -> None:
+    refused = ask(idle, method, path, params={name: "1"})
+    assert error_of(refused) == (400, name, "unknown_parameter")
+
+
+def test_known_parameters_of_a_url_are_listed(idle: Server) -> None:
+    message = ask(idle, "GET", params={"limit": 1, "state": "queued"}).json()["error"]["message"]
+    assert message == "Unknown parameter 'state' in the URL. Known ones: limit, after, status."
+    assert ask(idle, "GET", params={"limit": 1, "token": "tk_1"}).status_code == 200
+
+
+def test_field_of_a_form_that_comes_twice_is_named(idle: Server) -> None:
+    refused = ask(idle, "POST", files={"file": SPOKEN}, data={"language": ["en", "de"]})
+    assert error_of(refused) == (400, "language", "invalid_value")
+
+
+@pytest.mark.parametrize(
     ("fields", "param", "code"),
     [
         ({"language": "klingonese"}, "language", "invalid_language_format"),

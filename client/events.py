@@ -75,13 +75,17 @@ class SpeakersRevised:
 
 @dataclass(frozen=True, slots=True)
 class Partial:
-    """A preliminary text that replaces the last one; its first `stable_chars` characters will not change."""
+    """A preliminary text that replaces the last one; its first `stable_chars` characters will not change.
+
+    speaker: who probably speaks; None if unknown, or if the session does not distinguish speakers
+    """
 
     text: str
     item_id: str
     start_ms: int
     stable_chars: int
     channel: int | None = None
+    speaker: str | None = None
 
     @property
     def stable(self) -> str:
@@ -319,6 +323,7 @@ def _partial(message: Message) -> Partial:
         message["start_ms"],
         message["stable_chars"],
         message.get("channel"),
+        message.get("speaker"),
     )
 
 

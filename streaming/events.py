@@ -42,6 +42,7 @@ class PartialTranscript(ChannelEvent):
 
     stable_chars: length of the beginning of `text` with which all later partials and the final begin, too
     end: the text covers the samples [start, end), which depends on the models' speed: not compared
+    speaker: label of who probably speaks; None if unknown, or unless the client asked for speakers
     """
 
     utterance: int
@@ -49,6 +50,7 @@ class PartialTranscript(ChannelEvent):
     text: str
     stable_chars: int
     end: int = field(default=0, compare=False)
+    speaker: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

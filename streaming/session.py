@@ -160,6 +160,16 @@ class Session:
         """Whether an utterance is open."""
         return self.open is not None
 
+    def beginning_of(self, utterance: int, samples: int) -> Samples | None:
+        """Return so many first samples of the open utterance, float32 (samples,).
+
+        None if it is shorter so far, or has ended.
+        """
+        now = self.open
+        if now is None or now.number != utterance or self.judged < now.start + samples:
+            return None
+        return self.audio.read(now.start, now.start + samples)
+
     # Input
 
     def receive_audio(self, clip: Clip) -> None:

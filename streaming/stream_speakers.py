@@ -6,6 +6,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
+from audio.clip import Samples
 from diarization.chunk_cutter import ChunkCutter
 from diarization.clustering import ANY_NUMBER, ClusteringOptions
 from diarization.known_speakers import voice_of
@@ -18,6 +19,7 @@ from streaming.model_clients import SpeakerClient
 from streaming.threads import run_in_thread_to_completion
 
 URGENT: Final = 0  # priority of a chunk for which a client waits
+SOON: Final = 1  # of the beginning of an utterance, which only partials need
 IN_UTTERANCE: Final = ClusteringOptions(least_seconds=1.0)
 
 
@@ -107,6 +109,22 @@ class StreamSpeakers:
         ]
         found = await run_in_thread_to_completion(diarize, placed, ANY_NUMBER, IN_UTTERANCE)
         return self._labelled(final, found) if found.turns else final
+
+    @property
+    def knows_voices(self) -> bool:
+        """Whether any speaker is known, so that `likely` may find one."""
+        return len(self._speakers.voices) > 0
+
+    async def likely(self, samples: Samples) -> str | None:
+        """Return the label of the speaker who says most in a part of an open utterance, and remember nothing.
+
+        samples: float32 (n,) at 16 kHz, at most CHUNK_SAMPLES
+        None without 0.3 s of speech, and for a voice like no speaker's so far, which may be a new one.
+        Raises SpeakersUnavailable.
+        """
+        voice = voice_of(await self._client.analyse(samples, priority=SOON))
+        number = None if voice is None else self._speakers.nearest(voice)
+        return None if number is None else self._speakers.labels[number]
 
     async def revise(self) -> list[SpeakerChange]:
         """Return which earlier utterances have other speakers than was said, as far as a history is kept."""

@@ -5,6 +5,7 @@
 Each join is a conversation as in bench.accuracy.diarization, of turns apart. Each turn is cut into utterances
 of 1 to 5 s, which are shorter than most live ones and so harder. White noise 10 dB below the speech is added
 to each conversation once more. A word of every 100 ms of speech gets the speaker that a client receives.
+The last partial of an utterance, half a second after its beginning was searched, is compared with its final.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -30,6 +31,7 @@ from bench.load.machine import machine
 from diarization.chunks import ChunkSpeakers
 from diarization.speaker_network import SpeakerNetwork
 from diarization.turns import Turn
+from server.connection.partial_speakers import HEARD
 from streaming.events import FinalTranscript
 from streaming.stream_speakers import StreamSpeakers
 from vad.segmenter import Reason
@@ -64,6 +66,10 @@ class Heard(NamedTuple):
     revised: int  # finals that were corrected
     events: int
     seconds: float
+    partials: list[
+        tuple[str | None, str | None, str | None]
+    ]  # speaker of a partial, its final, the one before
+    searched: int  # utterances
 
 
 def with_noise(talk: Conversation, rng: np.random.Generator) -> Conversation:
@@ -99,9 +105,16 @@ async def hear(speakers: StreamSpeakers, utterances: Iterator[FinalTranscript]) 
     told: dict[int, list[tuple[int, int, str | None]]] = {}
     first: dict[int, list[tuple[int, int, str | None]]] = {}
     corrected: Counter[int] = Counter()
-    events, samples = 0, 0
+    partials: list[tuple[str | None, str | None, str | None]] = []
+    events, samples, searched, before = 0, 0, 0, None
     for final in utterances:
+        likely = None
+        if speakers.knows_voices and len(final.clip.samples) >= HEARD:
+            likely, searched = await speakers.likely(final.clip.samples[:HEARD]), searched + 1
         labelled = await speakers.label(final)
+        if len(final.clip.samples) >= HEARD + SAMPLE_RATE // 2:
+            partials.append((likely, labelled.speaker, before))
+        before = labelled.speaker
         words = [(word.start, word.end, word.speaker) for word in labelled.hypothesis.words]
         told[final.utterance] = first[final.utterance] = words
         samples += len(final.clip.samples)
@@ -110,7 +123,9 @@ async def hear(speakers: StreamSpeakers, utterances: Iterator[FinalTranscript]) 
         for change in changes:
             told[change.utterance] = list(change.words)
             corrected[change.utterance] += 1
-    return Heard(_turns(first), _turns(told), len(corrected), events, samples / SAMPLE_RATE)
+    return Heard(
+        _turns(first), _turns(told), len(corrected), events, samples / SAMPLE_RATE, partials, searched
+    )
 
 
 def _turns(told: dict[int, list[tuple[int, int, str | None]]]) -> list[Turn]:
@@ -132,8 +147,19 @@ def row_of(speakers: int, noisy: bool, found: Sequence[tuple[Conversation, Heard
         row[f"found {name}"] = counts
     row["finals corrected"] = sum(heard.revised for _, heard in found)
     row["events"] = sum(heard.events for _, heard in found)
+    partials = [each for _, heard in found for each in heard.partials]
+    row["partials"] = len(partials)
+    row["partials right %"] = _percent(partial == final for partial, final, _ in partials)
+    row["partials unknown %"] = _percent(partial is None for partial, _, _ in partials)
+    row["final before right %"] = _percent(before == final for _, final, before in partials)
+    row["searched"] = sum(heard.searched for _, heard in found)
     row["seconds"] = round(sum(heard.seconds for _, heard in found))
     return row
+
+
+def _percent(flags: Iterable[bool]) -> float:
+    found = list(flags)
+    return round(100 * sum(found) / max(1, len(found)), 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

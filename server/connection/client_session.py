@@ -17,6 +17,7 @@ from journal.replay import ReplayedSession
 from server.admission.quotas import UsageMeter
 from server.connection.message_log import MessageLog
 from server.connection.no_audio_timer import NoAudioTimer
+from server.connection.partial_speakers import PartialSpeakers
 from server.connection.protocol import LiveStream, Message, ResumeSupport, WireProtocol
 from server.connection.resume_timer import ResumeTimer
 from server.connection.sender import Follower, MessageSender, Record
@@ -47,7 +48,14 @@ from streaming.errors import (
     SpoolFull,
     StreamBroken,
 )
-from streaming.events import Event, FinalTranscript, NoteReached, SpeakersRevised, UtteranceStarted
+from streaming.events import (
+    Event,
+    FinalTranscript,
+    NoteReached,
+    PartialTranscript,
+    SpeakersRevised,
+    UtteranceStarted,
+)
 from streaming.snapshot import Snapshot, save
 from streaming.stream_speakers import ReferenceClip, SpeakersNamed, StreamSpeakers
 from vad.detector_input import DetectorState
@@ -115,6 +123,7 @@ class ClientSession:
         self._sender = MessageSender(protocol, self._log, recorder)
         self._replay_filter = ReplayFilter()
         self._speakers: StreamSpeakers | None = None  # made for the first final whose speakers are wanted
+        self._partial_speakers = PartialSpeakers()
         self._loading_speakers: asyncio.Future[tuple[BaseException | None]] | None = None
         self._replayed = asyncio.Event()  # the input of an earlier server has been applied again
         self._finished = asyncio.Event()  # the session has ended or is suspended
@@ -210,6 +219,7 @@ class ClientSession:
                 self._sender.follower.ended(suspended=self.state is SessionState.SUSPENDED)
             self._timer.stop()
             self._no_audio_timer.stop()
+            self._partial_speakers.close()
             self._timing.end()
         await self._close_socket()
 
@@ -463,6 +473,8 @@ class ClientSession:
             async for event in self._driver.events():
                 if isinstance(event, UtteranceStarted) and self._protocol.wants_speakers(event.utterance):
                     self._load_speakers()
+                if isinstance(event, PartialTranscript) and self._protocol.wants_speakers(event.utterance):
+                    event = self._with_likely_speaker(event)
                 if isinstance(event, FinalTranscript) and self._protocol.wants_speakers(event.utterance):
                     event = await self._with_speakers(event)
                 if isinstance(event, NoteReached) and isinstance(event.note, SpeakersNamed):
@@ -498,6 +510,11 @@ class ClientSession:
         self._speakers = self._speakers or StreamSpeakers(client)
         self._speakers.keep_history(self._protocol.wants_revisions)
         return self._speakers
+
+    def _with_likely_speaker(self, partial: PartialTranscript) -> PartialTranscript:
+        if self._speakers is None:
+            return partial
+        return self._partial_speakers.labelled(partial, self._speakers, self._driver.session.beginning_of)
 
     async def _with_speakers(self, final: FinalTranscript) -> FinalTranscript:
         """Return the final with its speakers; without them if the model cannot be used."""

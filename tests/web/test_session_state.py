@@ -65,11 +65,20 @@ def event_types(log: list[Any]) -> list[str]:
     return [each["type"] for each in log if isinstance(each, dict) and "type" in each]
 
 
+async def test_partial_has_the_speaker_of_the_server(modules: Modules) -> None:
+    fields = {"item_id": "a", "text": "hello", "stable_chars": 0, "start_ms": 100}
+    log = await drive(
+        modules, CREATED, started(2, "a", 100), receive("transcript.partial", 3, speaker="B", **fields)
+    )
+    assert log[2]["speaker"] == "B"
+
+
 async def test_partials_and_finals_have_positions(modules: Modules) -> None:
     partial = receive("transcript.partial", 3, item_id="a", text="he𝄞llo", stable_chars=3, start_ms=100)
     log = await drive(modules, CREATED, started(2, "a", 100), partial, final(4, "a", 100, 900))
     assert event_types(log) == ["connected", "speech_start", "partial", "final"]
     assert (log[2]["text"], log[2]["stable"]) == ("he𝄞llo", 4), "a JavaScript string counts UTF-16 units"
+    assert log[2]["speaker"] is None
     word = {"text": "hello", "startMs": 100, "endMs": 900, "confidence": 0.5}
     assert log[3]["words"] == [{**word, "speaker": None}]
 

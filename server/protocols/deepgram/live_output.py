@@ -139,10 +139,12 @@ class DeepgramOutput:
 
     def _interim(self, partial: PartialTranscript) -> Sequence[Message]:
         hypothesis = Hypothesis(partial.text)
-        if self._speaker is not None:  # Who speaks now is known with the final.
+        # Deepgram's fields need a speaker: while it is unknown who speaks now, the last one counts.
+        speaker = partial.speaker or self._speaker
+        if speaker is not None:
             words = timed_words(hypothesis, partial.start, partial.end)
-            before = tuple(replace(word, speaker=self._speaker) for word in words)
-            hypothesis = replace(hypothesis, words=before)
+            spoken = tuple(replace(word, speaker=speaker) for word in words)
+            hypothesis = replace(hypothesis, words=spoken)
         return (
             [self._results(partial.start, partial.end, hypothesis)]
             if format_text(hypothesis.text, self._formatted)

@@ -91,7 +91,10 @@ class AudioDroppedMessage(TypedDict):
 
 
 class PartialMessage(TypedDict):
-    """Report what is recognized so far of the open utterance."""
+    """Report what is recognized so far of the open utterance.
+
+    speaker: who probably speaks; present if the client asked for speakers
+    """
 
     type: Literal["transcript.partial"]
     item_id: str | None
@@ -99,6 +102,7 @@ class PartialMessage(TypedDict):
     stable_chars: int
     start_ms: int
     channel: NotRequired[int]
+    speaker: NotRequired[str | None]
 
 
 class WordFields(TypedDict):

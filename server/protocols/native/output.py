@@ -99,14 +99,8 @@ class NativeOutput:
                     audio_end_ms=ms_from_samples(at),
                     reason=reason,
                 )
-            case PartialTranscript(utterance, start, text, stable_chars):
-                return PartialMessage(
-                    type="transcript.partial",
-                    item_id=self.item_id(utterance),
-                    text=text,
-                    stable_chars=stable_chars,
-                    start_ms=ms_from_samples(start),
-                )
+            case PartialTranscript():
+                return self._partial(event, self.options_of(event.utterance))
             case FinalTranscript():
                 return self._done(event, self._options_of(event.utterance))
             case SpeakersRevised(changes):
@@ -145,6 +139,18 @@ class NativeOutput:
         options = self.options_of(utterance)
         self.captured = {number: kept for number, kept in self.captured.items() if number > utterance}
         return options
+
+    def _partial(self, partial: PartialTranscript, options: OutputOptions) -> PartialMessage:
+        message = PartialMessage(
+            type="transcript.partial",
+            item_id=self.item_id(partial.utterance),
+            text=partial.text,
+            stable_chars=partial.stable_chars,
+            start_ms=ms_from_samples(partial.start),
+        )
+        if options.diarize and self._channel is None:  # The number of a channel says who speaks.
+            message["speaker"] = partial.speaker
+        return message
 
     def _done(self, final: FinalTranscript, options: OutputOptions) -> FinalMessage | None:
         hypothesis = final.hypothesis

@@ -14,6 +14,7 @@ from server.protocols.native.share_links import ShareLinks
 
 MAX_EVENTS: Final = 1_000  # finals that a reader receives at first
 MAX_BYTES: Final = 1 << 20  # of them together
+PARTIAL_FIELDS: Final = ("item_id", "text", "stable_chars", "start_ms", "speaker")
 FINAL: Final = "response.audio_transcript.done"
 # One of these is in each message, as JSON, that is kept. Quotes in a text are escaped, so no text has them.
 KEPT: Final = (
@@ -81,7 +82,7 @@ class SharedTranscript:
         self._number = number
         match message["type"]:
             case "transcript.partial":
-                fields = {name: message[name] for name in ("item_id", "text", "stable_chars", "start_ms")}
+                fields = {name: message[name] for name in PARTIAL_FIELDS if name in message}
                 self._open_item = message["item_id"]
                 self._partial = _event(number, "partial", fields)
             case "response.audio_transcript.done":

@@ -320,7 +320,7 @@ function onLiveEvent(event) {
     recognizer.show(event.recognizer);
   }
   else if (event.type === "partial")
-    liveTranscript.setPartial(event.id, event.text, event.stable, event.startMs, event.track);
+    liveTranscript.setPartial(event.id, event.text, event.stable, event.startMs, event.track ?? event.speaker);
   else if (event.type === "final") showFinal(event);
   else if (event.type === "revised") for (const item of event.items) liveTranscript.reviseSpeakers(item);
   else if (event.type === "dropped") liveTranscript.remove(event.id);

@@ -20,7 +20,8 @@ const ENDING_TIMEOUT_MS = 30_000;
  * `receive` and `closed` return events:
  *   {type: "speech_start", id, startMs}
  *   {type: "speech_end", id, endMs}
- *   {type: "partial", id, text, stable, startMs}   stable: number of characters that will not change
+ *   {type: "partial", id, text, stable, startMs, speaker}   stable: number of characters that will not change;
+ *     speaker: who probably speaks, or null
  *   {type: "final", id, text, words, startMs, endMs, language, speaker}   speaker: label of this session, or null
  *   {type: "revised", items}                       items: {id, spans} of earlier finals that have other speakers;
  *                                                  spans: {startMs, endMs, speaker} of each word
@@ -159,7 +160,7 @@ export class SessionState {
     return { type: "speech_start", id, startMs };
   }
 
-  #partial({ item_id: id, text, stable_chars: stable, start_ms: startMs }) {
+  #partial({ item_id: id, text, stable_chars: stable, start_ms: startMs, speaker = null }) {
     // The protocol counts code points, a JavaScript string counts UTF-16 units.
     return {
       type: "partial",
@@ -167,6 +168,7 @@ export class SessionState {
       text,
       stable: [...text].slice(0, stable).join("").length,
       startMs: this.#toRecordingMs(startMs),
+      speaker,
     };
   }
 

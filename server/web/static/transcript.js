@@ -78,9 +78,9 @@ export class Transcript {
     this.#update({ id, dots, startMs, speaker: this.speakers.hear(track) });
   }
 
-  /** track: label of the speaker if he has a track of his own, else null */
-  setPartial(id, text, stable, startMs, track = null) {
-    this.#update({ id, text, stable, startMs, dots: 0, speaker: this.speakers.hear(track) });
+  /** speaker: label of who probably speaks, or of the track; null if unknown */
+  setPartial(id, text, stable, startMs, speaker = null) {
+    this.#update({ id, text, stable, startMs, dots: 0, speaker: this.speakers.hear(speaker) });
   }
 
   /**

@@ -104,8 +104,10 @@ export class TranscriptView {
     return group;
   }
 
-  updated({ id, text = "", stable = 0, dots = 0 }) {
+  updated(segment) {
+    const { id, text = "", stable = 0, dots = 0, speaker } = segment;
     const item = this.#items.get(id);
+    if (item.speaker !== speaker) this.#showSpeaker(segment);
     item.stable.data = text.slice(0, stable);
     item.tail.data = dots ? "•".repeat(dots) : text.slice(stable);
     item.item.toggleAttribute("data-speech", dots > 0);
@@ -175,7 +177,9 @@ export class TranscriptView {
   }
 
   #showSpeaker({ id, speaker }) {
-    const { item } = this.#items.get(id);
+    const entry = this.#items.get(id);
+    const { item } = entry;
+    entry.speaker = speaker;
     const button = item.querySelector(".speaker");
     button.hidden = !speaker;
     if (!speaker) return;

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, RecognitionRequest
+from audio.clip import HOP
 from engine.health import Health
 from journal.recorder import JournalRecorder, RecordedStream
 from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, NoAudioRecord
@@ -1140,6 +1141,30 @@ async def test_finals_say_who_speaks_on_request(broken: bool, expected: list[str
             say(line, "end_of_stream")
             await session._finished.wait()
     assert labels(line) == expected
+
+
+async def test_partials_say_who_probably_speaks() -> None:
+    line = Line()
+
+    def partials() -> list[Message]:
+        return [message for message in line.heard if message["type"] == "transcript.partial"]
+
+    async with running_models() as models:
+        speaking = replace(models, speakers=RuleClient())
+        async with running_session(line, speaking, SPEAKING) as session:
+            for level in (1, -1):
+                line.says(spoken(level))
+            await until(lambda: len(finals(line)) == 2)
+            first = len(partials())
+            assert {message["speaker"] for message in partials()} <= {None}
+            (driver,) = session._driver.channels
+            for _ in range(25):  # a second each, less than the longest utterance
+                line.says(spoken(1)[: 2 * SECOND])
+                await until(line.is_read)
+                await until(lambda: driver.session.unjudged < HOP and not driver._running)
+            say(line, "end_of_stream")
+            await session._finished.wait()
+    assert (partials()[first]["speaker"], partials()[-1]["speaker"]) == (None, "A")
 
 
 async def test_finals_have_no_speakers_without_request() -> None:

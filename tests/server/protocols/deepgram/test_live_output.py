@@ -352,3 +352,11 @@ def test_words_have_the_numbers_of_the_speakers_on_request() -> None:
     )
     assert [numbers(each) for each in (before, first, partial, last)] == [[0], [1, 1], [1], [0]]
     assert numbers(told(wire(), started(), spoken_by("B"))[0]) == [None, None]
+
+
+def test_interim_has_the_speaker_who_probably_speaks_if_one_is_known() -> None:
+    output = wire(diarize="true", interim_results="true")
+    partial = PartialTranscript(2, 4 * SECOND, "Yes", 0, 5 * SECOND)
+    told(output, started(), spoken_by("B"), started(4 * SECOND))
+    found = told(output, partial, replace(partial, speaker="A"))
+    assert [numbers(each) for each in found] == [[1], [0]]

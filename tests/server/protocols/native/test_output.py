@@ -189,6 +189,14 @@ def test_first_utterance_has_no_previous_item() -> None:
     assert told(final(number=1))["previous_item_id"] is None
 
 
+@pytest.mark.parametrize("speaker", ["B", None])
+def test_partial_has_its_speaker_on_request(speaker: str | None) -> None:
+    partial = PartialTranscript(2, 51_360, "good mourn", 4, speaker=speaker)
+    events = {"events": ["transcript.partial"]}
+    assert told(partial, QUIET.merged({"diarize": True, **events}))["speaker"] == speaker
+    assert "speaker" not in told(partial, QUIET.merged(events))
+
+
 def test_audio_and_words_depend_on_the_options() -> None:
     message = told(final(), QUIET.merged({"include_audio": False, "words": True}))
     assert "audio" not in message

@@ -93,6 +93,13 @@ def test_newest_partial_replaces_the_ones_before_it() -> None:
     assert names(read(transcript)) == [("final", "item_1")]
 
 
+def test_partial_names_its_speaker_if_the_message_does() -> None:
+    transcript = SharedTranscript()
+    for number, fields in enumerate(({}, {"speaker": "B"}), 1):
+        transcript.sent(number, {**partial(1), **fields})
+        assert [data.get("speaker") for _, _, data in read(transcript)] == [fields.get("speaker")]
+
+
 def test_partial_of_the_next_utterance_outlives_a_final() -> None:
     transcript = SharedTranscript()
     for number, message in enumerate((partial(1), partial(2), final(1)), 1):

@@ -17,11 +17,11 @@ from http import HTTPStatus
 from pathlib import Path
 
 from client import ConnectFailed, Error, Event, Final, SpeechStopped, SttClientError, connect
+from client.audio_file import read_audio
 from client.console import Console
 from client.own_server import START_HINT, key_for, key_hint, server_url, settings
 from client.pacing import at_once, in_real_time
 from client.stream_audio import stream_audio
-from client.wav import read_audio
 
 ROOT = Path(__file__).parent
 CHUNK_MS = 100

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from pathlib import Path
 
+from client.audio_file import read_audio
 from client.console import Console, to_json
 from client.errors import ConnectFailed, SttClientError
 from client.events import Event
@@ -16,7 +17,6 @@ from client.own_server import START_HINT, key_for, key_hint, server_url, setting
 from client.pacing import at_once, in_real_time
 from client.stream import connect
 from client.stream_audio import stream_audio, take_until
-from client.wav import read_audio
 
 
 def arguments() -> argparse.Namespace:

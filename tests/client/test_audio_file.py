@@ -1,4 +1,4 @@
-"""Wav files as mono PCM16."""
+"""Audio files as mono PCM16."""
 
 import subprocess
 import sys
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from client.audio_file import PcmAudio, mix_down, read_audio, read_wav, to_pcm16
 from client.errors import AudioInputError
-from client.wav import WavAudio, mix_down, read_audio, read_wav, to_pcm16
 from tests.server.live_server import ROOT
 
 samples = st.lists(st.integers(-32768, 32767), max_size=50)
@@ -51,7 +51,7 @@ def test_equal_channels_mix_to_one_of_them(values: list[int], channels: int) -> 
 
 def test_a_stereo_file_is_read_as_the_mean_of_its_channels(tmp_path: Path) -> None:
     path = write(tmp_path / "a.wav", array("h", [100, 200, -100, -300]).tobytes(), channels=2, rate=44_100)
-    assert read_wav(path) == WavAudio(array("h", [150, -200]).tobytes(), 44_100)
+    assert read_wav(path) == PcmAudio(array("h", [150, -200]).tobytes(), 44_100)
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
@@ -69,7 +69,7 @@ def test_channels_may_be_kept_apart(tmp_path: Path, name: str) -> None:
             frame.sample_rate = 8000
             container.mux([*stream.encode(frame), *stream.encode(None)])
     audio = read_audio(path, apart=True)
-    assert audio == WavAudio(pcm, 8000, 2)
+    assert audio == PcmAudio(pcm, 8000, 2)
     assert audio.seconds == 1000 / 8000
     assert list(audio.chunks(100)) == [pcm[:3200], pcm[3200:]]
 
@@ -77,13 +77,13 @@ def test_channels_may_be_kept_apart(tmp_path: Path, name: str) -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=2000), st.integers(1, 200))
 def test_chunks_are_the_sound(pcm: bytes, ms: int) -> None:
-    chunks = list(WavAudio(pcm, 8000).chunks(ms))
+    chunks = list(PcmAudio(pcm, 8000).chunks(ms))
     assert b"".join(chunks) == pcm
     assert all(len(chunk) == 16 * ms for chunk in chunks[:-1])
 
 
 def test_sound_knows_how_long_it_is() -> None:
-    assert WavAudio(bytes(16_000), 8000).seconds == 1.0
+    assert PcmAudio(bytes(16_000), 8000).seconds == 1.0
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -102,7 +102,8 @@ def test_what_is_no_audio_is_named(tmp_path: Path, content: bytes) -> None:
 def test_without_pyav_it_says_how_to_convert_a_file(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(b"ID3")
     script = (
-        "import sys; sys.modules['av'] = None; from pathlib import Path; from client.wav import read_audio"
+        "import sys; sys.modules['av'] = None; from pathlib import Path; "
+        "from client.audio_file import read_audio"
     )
     command = [sys.executable, "-c", f"{script}; read_audio(Path(sys.argv[1]))", str(tmp_path / "song.mp3")]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -12,7 +12,7 @@ WIDTH = 2  # bytes of a PCM16 sample
 
 
 @dataclass(frozen=True, slots=True)
-class WavAudio:
+class PcmAudio:
     """Hold the audio of a file.
 
     pcm: little-endian PCM16, channels interleaved
@@ -39,7 +39,7 @@ class WavAudio:
         return (self.pcm[start : start + step] for start in range(0, len(self.pcm), step))
 
 
-def read_audio(path: Path, *, apart: bool = False) -> WavAudio:
+def read_audio(path: Path, *, apart: bool = False) -> PcmAudio:
     """Read an audio or video file of any format; all but wav files of PCM need the package av.
 
     apart: whether its channels are kept apart, not mixed
@@ -61,7 +61,7 @@ def read_audio(path: Path, *, apart: bool = False) -> WavAudio:
             raise AudioInputError(f"{path} contains no audio that can be read ({fault})") from fault
 
 
-def read_wav(path: Path, *, apart: bool = False) -> WavAudio:
+def read_wav(path: Path, *, apart: bool = False) -> PcmAudio:
     """Read a PCM wav file of 8, 16, 24 or 32 bits and any number of channels.
 
     apart: whether the channels are kept apart, not mixed
@@ -76,10 +76,10 @@ def read_wav(path: Path, *, apart: bool = False) -> WavAudio:
     except OSError as error:
         raise AudioInputError(f"{path} cannot be read: {error}") from error
     pcm = to_pcm16(raw, width)
-    return WavAudio(pcm, rate, channels) if apart else WavAudio(mix_down(pcm, channels), rate)
+    return PcmAudio(pcm, rate, channels) if apart else PcmAudio(mix_down(pcm, channels), rate)
 
 
-def _decoded(path: Path, apart: bool) -> WavAudio:
+def _decoded(path: Path, apart: bool) -> PcmAudio:
     import av
 
     pcm = bytearray()
@@ -90,7 +90,7 @@ def _decoded(path: Path, apart: bool) -> WavAudio:
         for frame in (*container.decode(stream), None):  # None: what the resampler still holds
             for piece in resampler.resample(frame):
                 pcm += bytes(piece.planes[0])[: piece.samples * WIDTH * channels]
-        return WavAudio(bytes(pcm), stream.rate, channels)
+        return PcmAudio(bytes(pcm), stream.rate, channels)
 
 
 def to_pcm16(raw: bytes, width: int) -> bytes:

@@ -1,6 +1,6 @@
 """Recognize the speakers of a live stream again, utterance by utterance."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ from diarization.known_speakers import LABELS, MAX_KNOWN
 
 MIN_SIMILARITY: Final = 0.45  # A voice that is less like each speaker before is a new one.
 MIN_SECONDS: Final = 1.0  # A voice of less speech is too uncertain to be a new speaker.
+FORGOTTEN: Final = ""  # label of a number that stands for no one, until a name takes it
 MAX_SECONDS: Final = 120.0  # most weight of a speaker's earlier voice, so that it follows his voice of today
 
 
@@ -64,7 +65,7 @@ class OnlineSpeakers:
             number = self.labels.index(name)
             self._add(number, voice, seconds)
             return number
-        if sum(label not in LABELS for label in self.labels) == MAX_KNOWN:
+        if sum(map(_is_name, self.labels)) == MAX_KNOWN:
             raise ValueError(f"at most {MAX_KNOWN} speakers can be named")
         similarities = self.voices @ voice
         unnamed = [number for number, label in enumerate(self.labels) if label in LABELS]
@@ -73,7 +74,26 @@ class OnlineSpeakers:
             self.labels[best] = name
             self._add(best, voice, seconds)
             return best
+        if FORGOTTEN in self.labels:
+            number = self.labels.index(FORGOTTEN)
+            self.labels[number] = name
+            self._add(number, voice, seconds)
+            return number
         return self._append(name, voice, seconds, heard=False)
+
+    def keep_names(self, names: Collection[str]) -> list[int]:
+        """Forget all names but these, and return the numbers of the speakers who had them.
+
+        One who has spoken gets a letter; the voice of another one is forgotten, too.
+        """
+        numbers = [n for n, label in enumerate(self.labels) if _is_name(label) and label not in names]
+        for number in numbers:
+            if self.heard[number]:
+                self.labels[number] = self._next_letter()
+            else:
+                self.labels[number] = FORGOTTEN
+                self.voices[number], self.seconds[number] = 0, 0
+        return numbers
 
     def number_of(self, voice: Floats, seconds: float) -> int:
         """Return the number of the speaker of a voice, and remember the voice.
@@ -131,3 +151,7 @@ class OnlineSpeakers:
         total = self.voices[number] * self.seconds[number] + voice * np.float32(seconds)
         self.voices[number] = normalized(total)
         self.seconds[number] = min(self.seconds[number] + seconds, MAX_SECONDS)
+
+
+def _is_name(label: str) -> bool:
+    return label not in (*LABELS, FORGOTTEN)

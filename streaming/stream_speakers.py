@@ -1,6 +1,6 @@
 """Name the speakers of a live stream's finals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
@@ -35,9 +35,12 @@ class ReferenceClip:
 class SpeakersNamed:
     """Ask, as a note of the stream, that speakers are called by these names from here on.
 
+    names: of all known speakers; others are forgotten
+    clips: new ones of theirs
     event_id: the client's id of the message with the clips
     """
 
+    names: Collection[str]
     clips: Sequence[ReferenceClip]
     event_id: str | None = None
 
@@ -76,6 +79,13 @@ class StreamSpeakers:
             self._history = None
         elif self._history is None:
             self._history = SpeakerHistory()
+
+    def keep_names(self, names: Collection[str]) -> None:
+        """Forget the names of all known speakers but these, and their clips."""
+        forgotten = self._speakers.keep_names(names)
+        if self._history is not None:
+            references = self._history.references
+            self._history.references = [each for each in references if each[0] not in forgotten]
 
     async def enrol(self, clip: ReferenceClip) -> None:
         """Call the speaker of a clip by a name from now on.

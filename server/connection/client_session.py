@@ -528,10 +528,12 @@ class ClientSession:
             return final
 
     async def _name_speakers(self, named: SpeakersNamed) -> None:
-        """Learn the voices of known speakers, and send an error for each clip that cannot be used.
+        """Learn the voices of known speakers, forget those of before, and send an error for each bad clip.
 
         The next events wait, so that the names are in force from the place of the client's message on.
         """
+        if self._speakers is not None:
+            self._speakers.keep_names(named.names)
         named_now = [
             await self._name_speaker(f"Clip {number} of `known_speakers`", clip)
             for number, clip in enumerate(named.clips, 1)

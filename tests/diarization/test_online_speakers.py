@@ -113,3 +113,35 @@ def test_restored_speakers_go_on_as_before(heard: list[tuple[int, float]], enrol
         voice_now = voice(who, 100 + n)
         assert restored.number_of(voice_now, seconds) == speakers.number_of(voice_now, seconds)
     assert (restored.labels, restored.heard) == (speakers.labels, speakers.heard)
+
+
+def test_forgotten_name_of_one_who_spoke_becomes_a_letter() -> None:
+    speakers = OnlineSpeakers()
+    speakers.enrol("Ann", voice(0), 5)
+    assert speakers.number_of(voice(0, 1), 5) == 0
+    assert speakers.number_of(voice(1), 5) == 1
+    assert speakers.keep_names([]) == [0]
+    assert speakers.labels == ["B", "A"]
+    assert speakers.number_of(voice(0, 2), 5) == 0
+
+
+def test_forgotten_voice_that_was_not_heard_is_found_no_more() -> None:
+    speakers = OnlineSpeakers()
+    speakers.enrol("Ann", voice(0), 5)
+    speakers.enrol("Bob", voice(1), 5)
+    speakers.keep_names(["Bob"])
+    speakers = OnlineSpeakers.restored(json.loads(json.dumps(speakers.saved())))
+    assert speakers.nearest(voice(0)) is None
+    assert speakers.labels[speakers.number_of(voice(0), 5)] == "A"
+    assert speakers.labels[speakers.number_of(voice(1), 5)] == "Bob"
+
+
+def test_replaced_names_take_no_more_room() -> None:
+    speakers = OnlineSpeakers()
+    for n in range(5 * MAX_KNOWN):
+        names = [str(n + k) for k in range(MAX_KNOWN)]
+        speakers.keep_names(names)
+        for name in names:
+            speakers.enrol(name, voice(int(name)), 5)
+    assert len(speakers.voices) <= MAX_KNOWN
+    assert sorted(speakers.labels) == sorted(names)

@@ -187,8 +187,8 @@ class NativeInput:
         self._stream.update(self.config.options)
         self._stream.note(ConfigReached(self.config))
         clips = [ReferenceClip(each.name, each.audio) for each in update.known_speakers if each.audio]
-        if clips:
-            self._stream.note(SpeakersNamed(clips, event_id_of(event)))
+        if "known_speakers" in update.model_fields_set:
+            self._stream.note(SpeakersNamed(config.known_speakers, clips, event_id_of(event)))
         return SessionUpdatedMessage(type="session.updated", session=self.config.effective())
 
     def _mark(self, event: Message) -> None:

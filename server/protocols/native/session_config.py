@@ -129,7 +129,7 @@ def _speaker_name(name: str) -> str:
 class KnownSpeakerUpdate(_Strict):
     """Hold an element of `known_speakers`: a name, and an audio file in which the speaker is heard.
 
-    Without audio it is a speaker of whom the client sent a clip before, as the server reports him.
+    Without audio it is a speaker who stays: the client sent a clip before.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS), AfterValidator(_speaker_name)]
@@ -263,14 +263,13 @@ class SessionConfig:
         encoding = {
             name: getattr(update, name) for name in ("format", "sample_rate", "channels") if name in given
         }
-        known = tuple(dict.fromkeys([*self.known_speakers, *(each.name for each in update.known_speakers)]))
+        known = self.known_speakers
+        if "known_speakers" in given:
+            known = tuple(dict.fromkeys(each.name for each in update.known_speakers))
         for number, each in enumerate(update.known_speakers):
             if each.audio is None and each.name not in self.known_speakers:
                 problem = f"session.known_speakers.{number}: a new name needs a clip, `audio`."
                 raise ClientError("invalid_value", problem, param="session.known_speakers")
-        if len(known) > MAX_KNOWN:
-            problem = f"A session has at most {MAX_KNOWN} known speakers."
-            raise ClientError("invalid_value", problem, param="session.known_speakers")
         events = self.events
         if "events" in given:
             events = OPTIONAL_EVENTS.intersection(update.events)

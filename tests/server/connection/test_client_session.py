@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import HOP
+from diarization.known_speakers import MAX_KNOWN
 from engine.health import Health
 from journal.recorder import JournalRecorder, RecordedStream
 from journal.records import REPLY, AudioRecord, CommandRecord, EndRecord, NoAudioRecord
@@ -1213,8 +1214,9 @@ def clip_of(level: float, seconds: float = 2) -> str:
     return base64.b64encode(wav(np.full(round(seconds * SECOND), level, np.float32))).decode()
 
 
-def name_speakers(line: Line, **clips: str) -> None:
-    known = [{"name": name, "audio": audio} for name, audio in clips.items()]
+def name_speakers(line: Line, *kept: str, **clips: str) -> None:
+    known = [{"name": name} for name in kept]
+    known += [{"name": name, "audio": audio} for name, audio in clips.items()]
     say(line, "session.update", event_id="names", session={"known_speakers": known})
 
 
@@ -1256,6 +1258,39 @@ async def test_unusable_clip_is_an_error_and_the_session_continues(
     (error,) = [message["error"] for message in line.heard if message["type"] == "error"]
     assert (error["code"], error["param"], error["event_id"]) == (code, "session.known_speakers", "names")
     assert len(finals(line)) == 1
+
+
+async def test_speaker_who_is_left_out_has_no_name_any_more() -> None:
+    line = Line()
+    async with running_models() as models:
+        speaking = replace(models, speakers=RuleClient())
+        async with running_session(line, speaking, SPEAKING) as session:
+            name_speakers(line, Ann=clip_of(0.5), Bob=clip_of(-0.5))
+            line.says(spoken(1))
+            say(line, "session.update", session={"known_speakers": [{"name": "Bob"}]})
+            for level in (1, -1):
+                line.says(spoken(level))
+            name_speakers(line, Eve=clip_of(0.5))
+            for level in (-1, 1):
+                line.says(spoken(level))
+            say(line, "end_of_stream")
+            await session._finished.wait()
+    # Both have spoken, so both are still told apart once they have no name.
+    assert labels(line) == ["Ann", "A", "Bob", "B", "Eve"]
+
+
+async def test_unusable_clip_takes_no_place_of_the_next_list() -> None:
+    line = Line()
+    async with running_models() as models:
+        speaking = replace(models, speakers=RuleClient())
+        async with running_session(line, speaking, SPEAKING) as session:
+            name_speakers(line, **{str(n): "AAAA" for n in range(MAX_KNOWN)})
+            await until(lambda: types(line).count("error") == MAX_KNOWN)
+            name_speakers(line, Ann=clip_of(-0.5), **{str(n): "AAAA" for n in range(1, MAX_KNOWN)})
+            line.says(spoken(-1))
+            say(line, "end_of_stream")
+            await session._finished.wait()
+    assert labels(line) == ["Ann"]
 
 
 async def test_named_speakers_are_known_on_the_next_server(tmp_path: Path) -> None:
@@ -1311,7 +1346,7 @@ async def test_revision_is_sent_once_and_on_the_next_server_too(tmp_path: Path) 
                 session.stop()
                 await running
         async with on_the_next_server(tmp_path, speaking, before, after):
-            name_speakers(after, Bob=clip_of(-0.5))
+            name_speakers(after, "Ann", Bob=clip_of(-0.5))
     named = [
         item["speaker"] for line in (before, after) for each in revisions(line) for item in each["items"]
     ]

@@ -335,11 +335,14 @@ def test_invalid_known_speaker_is_refused(known: list[dict[str, str]], field: st
     assert field in str(refused.value.param)
 
 
-def test_known_speakers_add_up_to_the_bound() -> None:
-    config = DEFAULT
-    for n in range(MAX_KNOWN):
-        config = config.merged({"known_speakers": [{"name": str(n), "audio": "data:audio/wav;base64,AAAA"}]})
-    config = config.merged({"known_speakers": [{"name": "0", "audio": "AAAA"}], "words": True})
-    assert config.effective()["known_speakers"] == [{"name": str(n)} for n in range(MAX_KNOWN)]
-    with pytest.raises(ClientError, match="known speakers"):
-        config.merged({"known_speakers": [{"name": "more", "audio": "AAAA"}]})
+def test_known_speakers_replace_those_before() -> None:
+    known = [{"name": str(n), "audio": "data:audio/wav;base64,AAAA"} for n in range(MAX_KNOWN)]
+    config = DEFAULT.merged({"known_speakers": known})
+    names = [{"name": str(n)} for n in range(MAX_KNOWN)]
+    assert config.merged({"words": True}).effective()["known_speakers"] == names
+    assert config.merged({"known_speakers": names}) == config
+    changed = config.merged({"known_speakers": [*names[2:4], {"name": "new", "audio": "AAAA"}]})
+    assert changed.known_speakers == ("2", "3", "new")
+    with pytest.raises(ClientError, match="needs a clip"):
+        changed.merged({"known_speakers": names})
+    assert config.merged({"known_speakers": []}).known_speakers == ()

@@ -39,15 +39,22 @@ class SubtitleBurner:
     def __init__(self, program: str = "ffmpeg") -> None:
         self._program = program
         self._slot = asyncio.Semaphore(1)
+        self._is_checked = False
 
     async def check(self) -> None:
-        """Raise CannotBurn if ffmpeg is missing or was built without its filter for subtitles."""
+        """Raise CannotBurn if ffmpeg is missing or was built without its filter for subtitles.
+
+        Once it can draw them it is not asked again.
+        """
+        if self._is_checked:
+            return
         if shutil.which(self._program) is None:
             raise CannotBurn("mp4 needs ffmpeg, which is not installed (apt-get install ffmpeg)")
         process = await self._start("-filters", folder=None)
         listed, _ = await process.communicate()
         if not any(line.split()[1:2] == [b"subtitles"] for line in listed.splitlines()):
             raise CannotBurn("mp4 needs an ffmpeg with the filter subtitles (built with libass)")
+        self._is_checked = True
 
     async def burn(
         self, video: Path, ass: str, output: Path, on_progress: Callable[[float], None] = lambda seconds: None

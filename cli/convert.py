@@ -9,7 +9,7 @@ from typing import Final
 from audio.errors import AudioError
 from audio.pictures import has_pictures
 from cli.burning import BurningFailed, CannotBurn, SubtitleBurner
-from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE, print_error
+from cli.console import FAILED, NO_AUDIO, NO_FILE, OK, UNUSABLE, print_error, reason_of
 from cli.transcribe import MP4, STDIN, Result, content_of, write_text
 from transcripts.cues import Cue
 from transcripts.subtitles import (
@@ -37,9 +37,12 @@ def convert(args: argparse.Namespace) -> int:
     except UnicodeDecodeError:
         print_error(f"{args.file}: this is no text in UTF-8")
         return UNUSABLE
-    except (OSError, SubtitleError) as error:
+    except OSError as error:
+        print_error(reason_of(error, args.file))
+        return NO_FILE
+    except SubtitleError as error:
         print_error(f"{args.file}: {error}")
-        return NO_FILE if isinstance(error, OSError) else UNUSABLE
+        return UNUSABLE
     if not cues:
         print_error(f"{args.file}: there are no subtitles")
         return UNUSABLE
@@ -52,7 +55,7 @@ def convert(args: argparse.Namespace) -> int:
     try:
         args.output.write_bytes(content)
     except OSError as error:
-        print_error(str(error))
+        print_error(reason_of(error, args.output))
         return NO_FILE
     return OK
 
@@ -67,10 +70,11 @@ def _burn(cues: list[Cue], args: argparse.Namespace) -> int:
     except AudioError as error:
         print_error(f"{args.video}: {error}")
         return NO_AUDIO
-    except (BurningFailed, OSError) as error:
+    except OSError as error:
+        print_error(reason_of(error, args.video))
+        return NO_FILE
+    except BurningFailed as error:
         print_error(str(error))
-        if isinstance(error, OSError):
-            return NO_FILE
         return UNUSABLE if isinstance(error, CannotBurn) else FAILED
     return OK
 

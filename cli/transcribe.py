@@ -31,7 +31,7 @@ from audio.errors import AudioError
 from audio.files import Track
 from audio.pictures import NoPictures, has_pictures, picture_cuts
 from cli.burning import BurningFailed, CannotBurn, SubtitleBurner
-from cli.console import FAILED, NO_AUDIO, NO_FILE, UNUSABLE, exit_code_of, print_error
+from cli.console import FAILED, NO_AUDIO, NO_FILE, UNUSABLE, exit_code_of, print_error, reason_of
 from cli.models import choose_default
 from diarization.clustering import SpeakerBounds, SpeakerBoundsError
 from engine.file_diarizer import DiarizationOptions
@@ -127,7 +127,7 @@ def transcribe(args: argparse.Namespace) -> int:
                 args.output_dir.mkdir(parents=True, exist_ok=True)
             stdin = stack.enter_context(_read_stdin()) if STDIN in args.files else None
         except OSError as error:
-            print_error(str(error))
+            print_error(reason_of(error))
             return NO_FILE
         sources = [stdin or path if path == STDIN else path for path in args.files]
         files = list(map(AudioFile, map(str, args.files), sources, output_names(args.files)))
@@ -446,7 +446,7 @@ class FileQueue:
             except BrokenPipeError:  # The reader of the output has closed it.
                 raise
             except OSError as error:
-                self._fail(NO_FILE, f"{file.name}: {error}")
+                self._fail(NO_FILE, reason_of(error, file.name))
             except (AudioError, TooManyChannels) as error:
                 self._fail(NO_AUDIO, f"{file.name}: {error}")
             except (StreamError, BurningFailed) as error:

@@ -131,6 +131,20 @@ async def test_ffmpeg_without_the_filter_is_named(tmp_path: Path) -> None:
         await SubtitleBurner(ffmpeg).check()
 
 
+async def test_ffmpeg_is_asked_for_its_filters_once(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    script = (
+        f'case "$*" in *-filters*) echo one >> {asked}; echo " ... subtitles V->V x"; exit;; esac\n'
+        'for last; do :; done\ntouch "${last#file:}"'
+    )
+    burner = SubtitleBurner(program(tmp_path, script))
+    await burner.check()
+    for number in range(2):
+        (tmp_path / f"{number}.mp4").write_bytes(b"video")
+        await burner.burn(tmp_path / f"{number}.mp4", "", tmp_path / f"out{number}.mp4")
+    assert asked.read_text() == "one\n"
+
+
 def test_edited_subtitles_are_drawn_into_a_video(burner: SubtitleBurner, tmp_path: Path) -> None:
     video = write_video(tmp_path / "talk.mp4", [plain(40)] * 40)
     (tmp_path / "talk.srt").write_text(write_srt(CUES), encoding="utf-8")

@@ -58,7 +58,7 @@ def test_result_is_written_to_a_file(tmp_path: Path) -> None:
         (b"\xff\xfe", "this is no text in UTF-8", UNUSABLE),
         (b"", "there are no subtitles", UNUSABLE),
         (b"WEBVTT\n\n00:01.000 --> 00:02.000\nx\n", "this is WebVTT, not SubRip", UNUSABLE),
-        (None, "No such file", NO_FILE),
+        (None, "none.srt: No such file or directory\n", NO_FILE),
     ],
 )
 def test_unusable_file_is_reported(

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from asr.languages import code_of, codes_of
+from asr.languages import codes_of
 from asr.recognizer import MAX_PROMPT_CHARS, Task, TranscriptionOptionsError
 from audio.base64_text import decode_base64
 from audio.clip import ms_from_samples, samples_from_ms
@@ -47,7 +47,6 @@ OPTIONAL_EVENTS: Final = frozenset(
     }
 )
 
-LANGUAGE_TAG: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 MIN_ENDPOINTING_MS: Final = 96  # an eager transcription does not begin earlier
 MAX_ENDPOINTING_MS: Final = 10_000
 TEXT_OPTIONS: Final = ("redact", "profanity_filter")
@@ -167,9 +166,7 @@ class SessionUpdate(_Strict):
     @field_validator("language")
     @classmethod
     def _code_of_language(cls, language: str | None) -> str | None:
-        if language is not None and not LANGUAGE_TAG.fullmatch(language):
-            raise ValueError(f"no language {language[:50]!r} is known; use ISO 639-1 codes")
-        return language and (code_of(language) or language)  # a model names one that it does not know
+        return None if language is None else codes_of([language])[0]
 
     @field_validator("languages")
     @classmethod

@@ -47,10 +47,13 @@ FILE = """
   Object.assign(translate, { type: "checkbox", checked: values.translate });
   const diarize = document.createElement("input");
   Object.assign(diarize, { type: "checkbox", disabled: values.cannot });
+  const multichannel = Object.assign(document.createElement("input"), { type: "checkbox" });
   const [language, model, hotwords, speed] = ["language", "model", "hotwords", "speed"].map(input);
   localStorage.clear();
-  const options = new RecognitionOptions({ language, model, hotwords, speed, translate, diarize });
+  const elements = { language, model, hotwords, speed, translate, diarize, multichannel };
+  const options = new RecognitionOptions(elements);
   diarize.checked = values.diarize;
+  multichannel.checked = values.multichannel;
   for (const each of [hotwords, speed]) each.value = values[each === speed ? "speed" : "hotwords"] ?? "";
   return { file: options.file, job: options.job, query: options.query };
 }
@@ -78,6 +81,15 @@ async def test_choices_become_fields_of_a_job(modules: Modules) -> None:
     assert fields == {"language": "de", "model": "large", "task": "translate"}
     fast = (await modules.run("recognition_options", FILE, {"speed": "fast"}))["job"]
     assert fast is None, "jobs send their text in longer parts"
+
+
+async def test_channels_take_the_place_of_a_search_for_speakers(modules: Modules) -> None:
+    found = await modules.run("recognition_options", FILE, {"diarize": True, "multichannel": True})
+    for fields in (found["file"]["fields"], found["job"]):
+        assert fields == {"model": "default", "multichannel": "true"}
+    assert found["query"] == {"diarize": "true"}, "a recording has its own tracks"
+    translated = await modules.run("recognition_options", FILE, {"multichannel": True, "translate": True})
+    assert translated["file"]["fields"] == {"model": "default"}
 
 
 async def test_speakers_are_asked_for_if_the_server_can(modules: Modules) -> None:

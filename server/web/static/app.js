@@ -407,7 +407,7 @@ const files = new FilePanel(
   }),
   player,
   queue,
-  { onOpenChange: onFileOpenChange, onError: showError, enqueue },
+  { onOpenChange: onFileOpenChange, onError: showError, enqueue, keepsChannels: () => options.keepsChannels },
 );
 
 /** Start the work on an entry of the queue, or follow the job that it has. Return {cancel()}. */
@@ -639,6 +639,7 @@ const options = new RecognitionOptions(
     translate: "translate",
     speed: "exactness",
     diarize: "diarize",
+    multichannel: "multichannel",
   }),
 );
 

@@ -17,7 +17,8 @@ export class FilePanel {
 
   /**
    * elements: of the page, by name. The listener has onOpenChange() when a file is opened or closed, onError(text),
-   * and enqueue({name, source}), which returns an entry of the queue, or undefined if nothing is to be sent.
+   * enqueue({name, source}), which returns an entry of the queue, or undefined if nothing is to be sent, and
+   * keepsChannels(): whether channels are transcribed apart.
    */
   constructor(elements, player, queue, listener) {
     this.#elements = elements;
@@ -141,7 +142,8 @@ export class FilePanel {
     const isPart = Boolean(region && !region.isWholeFile);
     const startMs = isPart ? region.startMs : 0;
     const endMs = region ? region.endMs : seconds * 1000;
-    const trim = region?.fields; // of the part that the server cuts out
+    // Of the part that the server cuts out, as it does where the page would mix the channels.
+    const trim = region?.fields ?? (isPart && this.#listener.keepsChannels() ? cutOf(region) : undefined);
     const upload = isPart && !trim ? region.toWav() : file;
     const source = { file, url, upload, startMs, endMs, isPart, trim };
     this.#entry = this.#listener.enqueue({ name: file?.name ?? url, source }) ?? null;
@@ -163,4 +165,9 @@ export class FilePanel {
     if (fraction >= 0) this.#elements.progress.value = fraction;
     else this.#elements.progress.removeAttribute("value");
   }
+}
+
+/** Return the fields of a request for a part. */
+function cutOf({ startMs, endMs }) {
+  return { start: String(startMs / 1000), end: String(endMs / 1000) };
 }

@@ -22,7 +22,7 @@ export class FileUpload {
 
   /**
    * isTranslation: the endpoint translates; it sends no events, but the whole text at the end
-   * fields: of the form: model, file or url, language, diarize
+   * fields: of the form: model, file or url, language, diarize, multichannel
    * offsetMs: position in the file at which the uploaded part starts
    * headers: of the request
    */
@@ -40,7 +40,7 @@ export class FileUpload {
     request.onload = () => this.#finish();
     request.onerror = () => this.#fail(t("fileServerUnreachable"));
     request.onabort = () => this.#end({ type: "cancelled" });
-    this.#hasSpeakers = fields.diarize === "true";
+    this.#hasSpeakers = fields.diarize === "true" || fields.multichannel === "true";
     request.send(formOf({ ...(isTranslation ? TRANSLATION_OPTIONS : RESPONSE_OPTIONS), ...fields }));
   }
 

@@ -10,8 +10,8 @@ export class RecognitionOptions {
   #elements;
 
   /**
-   * elements: {language, model, hotwords, translate, speed, diarize} of the page; diarize: disabled where the server
-   * does not distinguish speakers
+   * elements: {language, model, hotwords, translate, speed, diarize, multichannel} of the page; diarize: disabled where
+   * the server does not distinguish speakers
    */
   constructor(elements) {
     this.#elements = elements;
@@ -19,7 +19,9 @@ export class RecognitionOptions {
     elements.hotwords.value = stored.hotwords ?? "";
     elements.speed.value = stored.speed ?? "";
     elements.diarize.checked = stored.diarize ?? false;
-    for (const name of ["hotwords", "speed", "diarize"]) elements[name].addEventListener("change", () => this.#store());
+    elements.multichannel.checked = stored.multichannel ?? false;
+    for (const name of ["hotwords", "speed", "diarize", "multichannel"])
+      elements[name].addEventListener("change", () => this.#store());
   }
 
   /** Allow a translation only if the recognizer can translate. */
@@ -37,6 +39,17 @@ export class RecognitionOptions {
   get #diarizes() {
     const { diarize } = this.#elements;
     return diarize.checked && !diarize.disabled;
+  }
+
+  /** Whether the channels of a file are transcribed apart. */
+  get keepsChannels() {
+    return this.#elements.multichannel.checked;
+  }
+
+  /** Fields of a file or job about speakers: where each channel is one, the server does not search for others. */
+  get #speakers() {
+    if (this.keepsChannels) return { multichannel: "true" };
+    return this.#diarizes ? { diarize: "true" } : {};
   }
 
   /** Query parameters of a live session. */
@@ -67,7 +80,7 @@ export class RecognitionOptions {
       ...(language.value && { language: language.value }),
       ...(hotwords.length > 0 && { keywords: JSON.stringify(hotwords) }),
       ...(speed.value === "fast" && { chunking_strategy: JSON.stringify({ type: "server_vad" }) }),
-      ...(this.#diarizes && !translate.checked && { diarize: "true" }), // translations have no speakers
+      ...(!translate.checked && this.#speakers), // translations have no speakers
     };
     return { fields, isTranslation: translate.checked };
   }
@@ -82,13 +95,18 @@ export class RecognitionOptions {
       ...(language.value && { language: language.value }),
       ...(hotwords.length > 0 && { hotwords: JSON.stringify(hotwords) }),
       ...(translate.checked && { task: "translate" }),
-      ...(this.#diarizes && { diarize: "true" }),
+      ...this.#speakers,
     };
   }
 
   #store() {
-    const { hotwords, speed, diarize } = this.#elements;
-    const chosen = { hotwords: hotwords.value, speed: speed.value, diarize: diarize.checked };
+    const { hotwords, speed, diarize, multichannel } = this.#elements;
+    const chosen = {
+      hotwords: hotwords.value,
+      speed: speed.value,
+      diarize: diarize.checked,
+      multichannel: multichannel.checked,
+    };
     localStorage.setItem(STORAGE_KEY, JSON.stringify(chosen));
   }
 }

@@ -185,6 +185,7 @@ export const TEXTS = {
   exact: "genau: weniger Fehler, später",
   translateToEnglish: "Ins Englische übersetzen",
   diarize: "Sprecher unterscheiden",
+  multichannel: "Dateien: jeder Kanal ist ein Sprecher",
   close: "Schließen",
   from: "Von",
   to: "bis",

@@ -185,6 +185,7 @@ export const TEXTS = {
   exact: "exact: fewer errors, later",
   translateToEnglish: "Translate to English",
   diarize: "Tell speakers apart",
+  multichannel: "Files: each channel is a speaker",
   close: "Close",
   from: "From",
   to: "to",

@@ -185,6 +185,7 @@ export const TEXTS = {
   exact: "chính xác: ít lỗi hơn, chậm hơn",
   translateToEnglish: "Dịch sang tiếng Anh",
   diarize: "Phân biệt người nói",
+  multichannel: "Tệp: mỗi kênh là một người nói",
   close: "Đóng",
   from: "Từ",
   to: "đến",

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import re
+import secrets
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -145,10 +146,17 @@ class WorkerLease:
     """Hold the name of a worker, which no other process on this machine has meanwhile.
 
     A process that comes back takes the first free name, so it resumes what the one before it was running.
+
+    process: names this process alone, not the ones before it; local ones write it beside their lock
     """
 
     worker_id: str
     lock: FileLock | None = None
+    process: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def __post_init__(self) -> None:
+        if self.lock is not None:
+            _process_file(self.lock).write_text(self.process)
 
     @classmethod
     def take(cls, options: JobsOptions) -> Self:
@@ -167,18 +175,25 @@ class WorkerLease:
             return cls(name, lock)
         raise JobsUnavailable(f"{MAX_LOCAL_WORKERS} workers run on this machine already")
 
-    def lives(self, worker_id: str) -> bool:
-        """Return whether a worker is known to live, because a process on this machine has its name.
+    @property
+    def owner(self) -> str:
+        """Name of the worker, and of its process if others on this machine can ask for it; runs keep it."""
+        return self.worker_id if self.lock is None else f"{self.worker_id}/{self.process}"
 
-        Of workers on other machines nothing is known.
+    def lives(self, owner: str) -> bool:
+        """Return whether this process of a worker is known to live, because it holds the lock of its name.
+
+        owner: as `owner` of its lease. Of workers on other machines nothing is known.
         """
+        worker_id, _, process = owner.rpartition("/")
         if self.lock is None or not LOCAL_NAME.fullmatch(worker_id):
             return False
         lock = FileLock(Path(self.lock.lock_file).with_name(f"{worker_id}.lock"))
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            return True
+            file = _process_file(lock)
+            return file.exists() and file.read_text() == process
         lock.release()
         return False
 
@@ -186,3 +201,8 @@ class WorkerLease:
         """Give the name back."""
         if self.lock is not None:
             self.lock.release()
+
+
+def _process_file(lock: FileLock) -> Path:
+    # Not the lock itself: each try to acquire it empties the file.
+    return Path(lock.lock_file).with_suffix(".process")

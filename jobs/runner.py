@@ -133,8 +133,8 @@ class JobRunner:
     summarizer: makes summaries and chapters, and does not fail; None has no model
     on_audio: called with the owner and the seconds of audio that were transcribed
     retry_seconds: waits before a failed run is tried again
-    worker_id: name of this worker
-    lives: returns whether a worker of a name is known to live, and blocks
+    worker: name of this worker and of its process
+    lives: returns whether such a process is known to live, and blocks
     """
 
     def __init__(
@@ -152,8 +152,8 @@ class JobRunner:
         report_seconds: float = REPORT_SECONDS,
         outage_seconds: float = OUTAGE_SECONDS,
         revoked_seconds: float = REVOKED_SECONDS,
-        worker_id: str = "",
-        lives: Callable[[str], bool] = lambda worker_id: False,
+        worker: str = "",
+        lives: Callable[[str], bool] = lambda worker: False,
     ) -> None:
         self._store = store
         self._audio = audio
@@ -167,7 +167,7 @@ class JobRunner:
         self._report_seconds = report_seconds
         self._outage_seconds = outage_seconds
         self._revoked_seconds = revoked_seconds
-        self._worker_id = worker_id
+        self._worker = worker
         self._lives = lives
         self._active: Counter[str] = Counter()  # runs of each job in this process
         self._gate = RunGate()
@@ -211,7 +211,7 @@ class JobRunner:
 
     def _is_alive(self, job: Job) -> bool:
         """Return whether the worker of the last run is known to live, and may still run it."""
-        if job.worker == self._worker_id:  # of this process, or of the one before it
+        if job.worker == self._worker:  # With a name alone, perhaps of the process before this one.
             return self._active[job.id] > 0
         return job.worker is not None and self._lives(job.worker)
 
@@ -223,7 +223,7 @@ class JobRunner:
 
         def begin() -> None:
             nonlocal run
-            run = self._store.begin(job_id, state, lease, self._worker_id)
+            run = self._store.begin(job_id, state, lease, self._worker)
 
         self._active[job_id] += 1
         try:

@@ -63,7 +63,7 @@ def jobs_host(
             max_seconds=settings.max_file_seconds,
             summarizer=Summarizer(settings.summary_endpoint()),
             on_audio=on_audio,
-            worker_id=lease.worker_id,
+            worker=lease.owner,
             lives=lease.lives,
         )
         secret = settings.job_callback_secret.get_secret_value()

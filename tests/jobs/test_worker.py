@@ -470,10 +470,25 @@ async def test_last_attempt_of_a_starved_worker_counts_only_if_it_died(tmp_path:
         found = database.store.get(job.id)
     other.release()
     if lives:
-        assert (found.state, found.problem, found.worker) == (JobState.SUCCEEDED, None, "local-1")
+        assert (found.state, found.problem, found.worker) == (JobState.SUCCEEDED, None, other.owner)
     else:
-        assert (found.state, found.worker) == (JobState.FAILED, "local-0")
+        assert (found.state, found.worker) == (JobState.FAILED, starved.owner)
     starved.release()
+
+
+def test_process_with_the_name_of_a_dead_one_is_another(tmp_path: Path) -> None:
+    options = JobsOptions(tmp_path)
+    first, watcher = WorkerLease.take(options), WorkerLease.take(options)
+    assert watcher.lives(first.owner)
+    first.release()
+    assert not watcher.lives(first.owner)
+    second = WorkerLease.take(options)
+    assert second.worker_id == first.worker_id
+    assert watcher.lives(second.owner)
+    assert not watcher.lives(first.owner)
+    assert not second.lives(first.owner)
+    second.release()
+    watcher.release()
 
 
 async def test_audio_stays_when_its_job_was_accepted_before(database: JobDatabase) -> None:

@@ -54,8 +54,8 @@ def runner_of(
         outage_seconds=0.05,
         report_seconds=0.02,
         revoked_seconds=revoked_seconds,
-        worker_id="" if lease is None else lease.worker_id,
-        lives=(lambda worker_id: False) if lease is None else lease.lives,
+        worker="" if lease is None else lease.owner,
+        lives=(lambda worker: False) if lease is None else lease.lives,
     )
 
 

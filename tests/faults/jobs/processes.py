@@ -119,7 +119,7 @@ def runner_of(database: JobDatabase, clients: ModelClients, lease: WorkerLease) 
         max_seconds=1e6,
         report_seconds=0.2,
         outage_seconds=AGAIN_SECONDS,
-        worker_id=lease.worker_id,
+        worker=lease.owner,
         lives=lease.lives,
     )
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
 
+from asr.batch_log_mel import BatchLogMel, batch_log_mel, upload
 from asr.errors import ModelUnavailable, UnsupportedModel
 from asr.int8_linear import quantize
 from asr.row_batches import MIN_SAMPLES, at_least
@@ -69,6 +70,7 @@ class Checkpoint:
 
     dtype: dtype of the activations
     int8: whether the linear layers are quantized to 8-bit integers
+    log_mel: computes the model's input on its device; None for a model that takes samples
     """
 
     model: Any
@@ -77,6 +79,7 @@ class Checkpoint:
     device: str
     dtype: torch.dtype
     int8: bool = False
+    log_mel: BatchLogMel | None = None
 
     @classmethod
     def load(
@@ -116,36 +119,47 @@ class Checkpoint:
         model = model.to(device).eval()
         if dtype == INT8:
             quantize(model)
+        extractor = loaded_by(AutoFeatureExtractor, source, **local)
         return cls(
             model=model,
             tokenizer=loaded_by(AutoTokenizer, source, **local),
-            feature_extractor=loaded_by(AutoFeatureExtractor, source, **local),
+            feature_extractor=extractor,
             device=device,
             dtype=chosen,
             int8=dtype == INT8,
+            log_mel=batch_log_mel(extractor, device),
         )
 
     @property
     def dtype_name(self) -> str:
         return INT8 if self.int8 else str(self.dtype).removeprefix("torch.")
 
-    def features(self, clips: Sequence[Clip], **options: Any) -> dict[str, Tensor]:
+    def features(
+        self, clips: Sequence[Clip], *, width: int | None = None, pad_to_multiple_of: int | None = None
+    ) -> dict[str, Tensor]:
         """Return the model's input for some clips.
 
         input_values (B, samples) or input_features (B, …) have the dtype of the model; attention_mask (B, …)
-        is int64.
-        options: passed to the feature extractor
+        is int64, and absent for Whisper, which takes none.
+        width: samples of each row of a log-mel model; None for those of the longest clip
+        pad_to_multiple_of: divides the samples of each row of a model that takes samples
         """
-        batch = self.feature_extractor(
-            [at_least(clip.samples, MIN_SAMPLES) for clip in clips],
-            sampling_rate=SAMPLE_RATE,
-            return_attention_mask=True,
-            return_tensors="pt",
-            **({"padding": True} | options),
-        )
-        mask = batch.pop("attention_mask")
-        inputs = {name: tensor.to(self.device, self.dtype) for name, tensor in batch.items()}
-        return inputs | {"attention_mask": mask.to(self.device, torch.int64)}
+        rows = [at_least(clip.samples, MIN_SAMPLES) for clip in clips]
+        if self.log_mel is not None:
+            inputs = self.log_mel(*upload(rows, width or max(map(len, rows)), self.device))
+        else:
+            inputs = self.feature_extractor(
+                rows,
+                sampling_rate=SAMPLE_RATE,
+                return_attention_mask=True,
+                return_tensors="pt",
+                padding=True,
+                pad_to_multiple_of=pad_to_multiple_of,
+            )
+        return {
+            name: tensor.to(self.device, torch.int64 if name == "attention_mask" else self.dtype)
+            for name, tensor in inputs.items()
+        }
 
 
 class MaskedGroupNorm(nn.Module):

@@ -78,8 +78,7 @@ class Whisper:
         )
 
     def encode(self, clips: Sequence[Clip], samples: int) -> Any:
-        features = self._checkpoint.features(clips, padding="max_length", max_length=samples)
-        mel = features["input_features"]
+        mel = self._checkpoint.features(clips, width=samples)["input_features"]
         rows = CPU_ENCODER_ROWS if self._checkpoint.device == "cpu" else len(mel)
         hidden = [run_encoder(self._model.get_encoder(), part) for part in torch.split(mel, rows)]
         return BaseModelOutput(last_hidden_state=torch.cat(hidden))

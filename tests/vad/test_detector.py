@@ -137,6 +137,18 @@ def test_streams_keep_their_state_when_the_table_grows(
     assert_same(np.concatenate([one, two]), expected[3])
 
 
+def test_numpy_and_torch_judge_300_streams_alike() -> None:
+    """More streams than the table has rows at first, with one to three hops each."""
+    noise = np.random.default_rng(1).standard_normal((300, 3, HOP)).astype(np.float32)
+    noise *= np.geomspace(1e-4, 1, 300, dtype=np.float32)[:, None, None]
+    judged = []
+    for network in ("numpy", "torch"):
+        detector = new_detector(network, 300)
+        work = [DetectorInput(detector.open(), hops[: 1 + i % 3]) for i, hops in enumerate(noise)]
+        judged.append(np.concatenate(detector.step(work) + detector.step(work)))
+    assert_same(*judged)
+
+
 def test_a_full_detector_refuses_until_a_slot_is_given_back() -> None:
     small = Detector.load("cpu", max_slots=2)
     first, _ = small.open(), small.open()

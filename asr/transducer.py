@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForRNNT, AutoModelForTDT
 
+from asr.cuda_graph import GraphCapture, Step, cuda_capture
 from asr.hotword_boosting import ROOT, Phrasebook, PhraseTree
 from asr.recognizer import Hypothesis, RecognitionRequest
 from asr.row_batches import BATCH_SECONDS, transcribe_in_batches
@@ -23,6 +24,10 @@ from audio.clip import Clip
 # The bonus for the first token of a phrase is lower, because it matches by chance more often.
 FIRST_BONUS_NATS: Final = 1.0
 NEXT_BONUS_NATS: Final = 2.0
+
+# Rows for which a step is captured. More rows share a batch only where clips are shorter than a second.
+GRAPH_ROWS: Final = (1, 4, 16, 64, 256)
+STEPS_PER_LOOK: Final = 8  # of captured steps
 
 
 class Transducer:
@@ -47,6 +52,8 @@ class Transducer:
         self._batch_seconds = batch_seconds
         self._token_decoder = TokenDecoder(checkpoint.tokenizer, group_tokens=False)
         self.punctuates = self._token_decoder.has_punctuation
+        graphs = GraphCapture(cuda_capture(self.device)) if self.device.startswith("cuda") else None
+        self._decoder = TransducerDecoder(checkpoint.model, graphs)
         self._phrases = Phrasebook(checkpoint.tokenizer, blank=checkpoint.model.config.blank_token_id)
         factor: int = checkpoint.model.config.encoder_config.subsampling_factor
         lookahead = getattr(checkpoint.model.config.encoder_config, "default_num_lookahead_tokens", None)
@@ -81,8 +88,7 @@ class Transducer:
             **features, **self._lookahead, output_attention_mask=True
         )
         spellings = [self._phrases.spell(request.options.hotwords) for request in requests]
-        emissions = decode(
-            self._checkpoint.model,
+        emissions = self._decoder.decode(
             encoded.pooler_output,
             encoded.attention_mask.sum(-1),
             [each.tree for each in spellings],
@@ -119,57 +125,140 @@ class Emission:
     log_prob: float
 
 
-def decode(
-    model: Any, encoded: Tensor, valid: Tensor, trees: Sequence[PhraseTree | None] = ()
-) -> list[list[Emission]]:
-    """Decode greedily; the rows are independent.
+class TransducerDecoder:
+    """Decode batches greedily; the rows of a batch are independent.
 
-    encoded: (B, frames, hidden), projected for the joint network
-    valid: (B,), number of frames that are not padding
-    trees: phrases to boost in each row, or None; () if no row has any
-    A frame emits at most max_symbols_per_step tokens, so decoding ends.
+    With graphs, a step is a CUDA graph of a number of rows of GRAPH_ROWS, all captured at the start. A batch
+    takes the next larger number, and the rows that it does not have are without frames.
     """
-    config = model.config
-    durations = torch.tensor(getattr(config, "durations", None) or [0], device=encoded.device)
-    rows = torch.arange(len(encoded), device=encoded.device)
-    predictor = _Predictor(model.decoder, len(encoded), config.blank_token_id)
-    boost = _PhraseBonus(trees, config.vocab_size, encoded.device) if any(trees) else None
-    frame = torch.zeros_like(rows)
-    symbols = torch.zeros_like(rows)  # Emitted at the current frame of each row.
-    steps: list[Tensor] = []
-    while bool((live := frame < valid).any()):
-        here = encoded[rows, frame.clamp(max=encoded.shape[1] - 1)]
-        logits = model.joint(encoder_hidden_states=here, decoder_hidden_states=predictor.output).float()
-        log_probs = logits[:, : config.vocab_size].log_softmax(-1)
+
+    @torch.no_grad()
+    def __init__(self, model: Any, graphs: GraphCapture | None = None) -> None:
+        """Decode with a model.
+
+        graphs: captures steps; None runs them as they are
+        """
+        self._model = model
+        self._captured: dict[int, tuple[_Batch, Step]] = {}  # by number of rows, ascending
+        if graphs is not None:
+            for rows in GRAPH_ROWS:
+                batch = _Batch(model, rows, watched=False)
+                self._captured[rows] = batch, graphs.of(batch.step)
+
+    def decode(
+        self, encoded: Tensor, valid: Tensor, trees: Sequence[PhraseTree | None] = ()
+    ) -> list[list[Emission]]:
+        """Return the emissions of each row.
+
+        encoded: (B, frames, hidden), projected for the joint network
+        valid: (B,), number of frames that are not padding
+        trees: phrases to boost in each row, or None; () if no row has any
+        A frame emits at most max_symbols_per_step tokens, so decoding ends.
+        """
+        boost = _PhraseBonus(trees, self._model.config.vocab_size, encoded.device) if any(trees) else None
+        batch, step = self._prepare(len(encoded), boost)
+        # To look at the device is to wait for it. Steps after the end of all rows emit nothing.
+        steps_per_look = 1 if batch.watched else STEPS_PER_LOOK
+        batch.start(encoded, valid)
+        records: list[Tensor] = []
+        while batch.is_live():
+            for _ in range(steps_per_look):
+                batch.read_frames(encoded)
+                step()
+                records.append(batch.record.clone())
+        return _emissions(records, len(encoded))
+
+    def _prepare(self, rows: int, boost: "_PhraseBonus | None") -> "tuple[_Batch, Step]":
+        """Return the state of a batch, and its step."""
+        if boost is not None:  # is fed on the host in each step
+            boosted = _Batch(self._model, rows)
+            return boosted, lambda: boost.feed(*boosted.step(boost.bonus))
+        for most, captured in self._captured.items():
+            if rows <= most:
+                return captured
+        batch = _Batch(self._model, rows)
+        return batch, batch.step
+
+
+class _Batch:
+    """Hold the state of a batch in tensors that stay in place, and advance it.
+
+    record: float32 (5, B), of the last step: token, frame, span, log-probability and whether the row emitted
+    watched: whether a step looks at the device, which saves the predictor where no row emits
+    """
+
+    def __init__(self, model: Any, rows: int, *, watched: bool = True) -> None:
+        """Allocate the state of a number of rows without frames."""
+        self.watched = watched
+        self._config, self._joint = model.config, model.joint
+        self._predictor = _Predictor(model.decoder, rows, model.config)
+        output = self._predictor.output
+        self._durations = torch.tensor(getattr(model.config, "durations", None) or [0], device=output.device)
+        self._frame = torch.zeros(rows, dtype=torch.int64, device=output.device)
+        self._valid = torch.zeros_like(self._frame)
+        self._symbols = torch.zeros_like(self._frame)  # Emitted at the current frame of each row.
+        self._here = torch.zeros_like(output)  # The encoder's output at that frame.
+        self.record = torch.zeros(5, rows, device=output.device)
+
+    def start(self, encoded: Tensor, valid: Tensor) -> None:
+        """Begin to decode; encoded, valid: see `TransducerDecoder.decode`, at most as many rows as here."""
+        self._frame.zero_()
+        self._symbols.zero_()
+        self._valid.zero_()
+        self._valid[: len(valid)] = valid
+        self._predictor.start()
+
+    def is_live(self) -> bool:
+        """Return whether a row has frames left."""
+        return bool((self._frame < self._valid).any())
+
+    def read_frames(self, encoded: Tensor) -> None:
+        """Take the frame of each row, before a step."""
+        rows, width = encoded.shape[:2]
+        index = torch.arange(rows, device=encoded.device), self._frame[:rows].clamp(max=width - 1)
+        self._here[:rows] = encoded[index]
+
+    def step(self, bonus: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Emit a token or blank in each row that has frames left.
+
+        bonus: (B, vocabulary), of tokens after phrases; None without
+        returns: the tokens (B,), and whether each was emitted (B,)
+        """
+        vocabulary, blank_id = self._config.vocab_size, self._config.blank_token_id
+        live = self._frame < self._valid
+        logits = self._joint(
+            encoder_hidden_states=self._here, decoder_hidden_states=self._predictor.output
+        ).float()
+        log_probs = logits[:, :vocabulary].log_softmax(-1)
         log_prob, token = log_probs.max(-1)
-        blank = token == config.blank_token_id
-        if boost is not None:
-            token = (log_probs + boost.bonus).argmax(
-                -1
-            )  # Applies only where the most likely token is not blank.
+        blank = token == blank_id
+        if bonus is not None:
+            token = (log_probs + bonus).argmax(-1)  # Applies only where the most likely token is not blank.
             log_prob = log_probs.gather(-1, token[:, None])[:, 0]
-        span = durations[logits[:, config.vocab_size :].argmax(-1)] if len(durations) > 1 else blank.long()
-        symbols = torch.where(blank, 0, symbols + 1)
-        stuck = (span == 0) & (blank | (symbols >= config.max_symbols_per_step))
-        advance = torch.where(stuck, 1, span)
+        is_tdt = len(self._durations) > 1
+        span = self._durations[logits[:, vocabulary:].argmax(-1)] if is_tdt else blank.long()
+        symbols = (self._symbols + 1).masked_fill(blank, 0)
+        stuck = (span == 0) & (blank | (symbols >= self._config.max_symbols_per_step))
+        advance = span.masked_fill(stuck, 1)
         emits = live & ~blank
-        steps.append(
-            torch.stack([token.float(), frame.float(), span.float(), log_prob.float(), emits.float()])
+        torch.stack(
+            [token.float(), self._frame.float(), span.float(), log_prob, emits.float()], out=self.record
         )
-        predictor.feed(token, emits)
-        if boost is not None:
-            boost.feed(token, emits)
-        symbols = torch.where(advance > 0, 0, symbols)
-        frame = frame + advance
-    return _emissions(steps, len(encoded))
+        if not self.watched or bool(emits.any()):
+            self._predictor.feed(token, emits)
+        self._symbols.copy_(symbols.masked_fill(advance > 0, 0))
+        self._frame.add_(advance)
+        return token, emits
 
 
 def _emissions(steps: list[Tensor], rows: int) -> list[list[Emission]]:
     """Collect the emissions of each row, in one transfer from the device.
 
-    steps: one tensor per step, (5, B): token, frame, span, log-probability and whether the row emitted it
+    steps: one tensor per step, (5, B or more): token, frame, span, log-probability and whether the row
+        emitted it
+    rows: B
     """
-    table = torch.stack(steps).permute(2, 0, 1).tolist() if steps else [[]] * rows
+    table = torch.stack(steps)[..., :rows].permute(2, 0, 1).tolist() if steps else [[]] * rows
     return [
         [
             Emission(int(token), int(frame), max(1, int(span)), log_prob)
@@ -183,25 +272,30 @@ def _emissions(steps: list[Tensor], rows: int) -> list[list[Emission]]:
 class _Predictor:
     """Run the LSTM over the tokens emitted so far; `output` is (B, hidden)."""
 
-    def __init__(self, network: Any, rows: int, blank: int) -> None:
+    def __init__(self, network: Any, rows: int, config: Any) -> None:
         weights = network.embedding.weight
         shape = (network.lstm.num_layers, rows, network.lstm.hidden_size)
         self._network = network
-        self._state = (weights.new_zeros(shape), weights.new_zeros(shape))
-        self.output, self._state = self._step(torch.full((rows,), blank, device=weights.device))
+        self._blanks = torch.full((rows,), config.blank_token_id, device=weights.device)
+        self._hidden, self._cell = weights.new_zeros(shape), weights.new_zeros(shape)
+        self.output = weights.new_zeros(rows, config.decoder_hidden_size)
+
+    def start(self) -> None:
+        """Forget all tokens."""
+        self._hidden.zero_()
+        self._cell.zero_()
+        self.feed(self._blanks, torch.ones_like(self._blanks, dtype=torch.bool))
 
     def feed(self, tokens: Tensor, emits: Tensor) -> None:
         """Advance the rows that emit by their tokens; tokens, emits: (B,)."""
-        if not bool(emits.any()):
-            return
-        output, (hidden, cell) = self._step(tokens)
         mask = emits[:, None]
-        self.output = torch.where(mask, output, self.output)
-        self._state = (torch.where(mask, hidden, self._state[0]), torch.where(mask, cell, self._state[1]))
+        for kept, new in zip((self.output, self._hidden, self._cell), self._run(tokens), strict=True):
+            kept.copy_(torch.where(mask, new, kept))
 
-    def _step(self, tokens: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        output, state = self._network.lstm(self._network.embedding(tokens)[:, None], self._state)
-        return self._network.decoder_projector(output)[:, 0], state
+    def _run(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        state = (self._hidden, self._cell)
+        output, (hidden, cell) = self._network.lstm(self._network.embedding(tokens)[:, None], state)
+        return self._network.decoder_projector(output)[:, 0], hidden, cell
 
 
 class _PhraseBonus:

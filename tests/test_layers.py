@@ -61,7 +61,7 @@ MODEL_FILES: Final = {
     "vad/silero_torch.py",
     "postprocessing/punctuation_model.py",
     *(f"diarization/{name}.py" for name in ("campplus", "pyannet", "speaker_network", "streaming_network")),
-    *(f"asr/{name}.py" for name in ("transformers_base", "batch_log_mel", "greedy_decoder")),
+    *(f"asr/{name}.py" for name in ("transformers_base", "batch_log_mel", "cuda_graph", "greedy_decoder")),
     *(f"asr/{name}.py" for name in ("whisper", "moonshine")),
     *(f"asr/{name}.py" for name in ("ctc", "transducer", "seq2seq", "int8_linear", "bf16_attention")),
 }

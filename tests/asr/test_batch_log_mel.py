@@ -9,6 +9,7 @@ import transformers
 
 from asr.batch_log_mel import batch_log_mel, upload
 from audio.clip import SAMPLE_RATE, Samples
+from tests.asr.gpu import needs_gpu
 
 _: Any = transformers  # transformers is typed in part
 
@@ -89,3 +90,14 @@ def test_upload_pads_and_cuts_rows() -> None:
     audio, lengths = upload([np.ones(2, np.float32), np.full(5, 2, np.float32)], 3, "cpu")
     assert audio.tolist() == [[1, 1, 0], [2, 2, 2]]
     assert (audio.dtype, lengths.tolist()) == (torch.float32, [2, 3])
+
+
+@needs_gpu
+@pytest.mark.parametrize("extractor", [_.ParakeetFeatureExtractor(), _.WhisperFeatureExtractor()])
+def test_a_gpu_computes_the_features_of_a_cpu(rows: list[Samples], extractor: Any) -> None:
+    results = []
+    for device in ("cuda:0", "cpu"):
+        log_mel = batch_log_mel(extractor, device)
+        assert log_mel is not None
+        results.append(log_mel(*upload(rows, 5 * SAMPLE_RATE, device))["input_features"].cpu())
+    torch.testing.assert_close(*results, rtol=0, atol=NORMALIZED_TOLERANCE)

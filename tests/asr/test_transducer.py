@@ -1,16 +1,26 @@
 """Transducer on tiny networks."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
+from asr.cuda_graph import GraphCapture, Step
 from asr.hotword_boosting import PhraseTree
 from asr.recognizer import RecognitionRequest, TranscriptionOptions
-from asr.transducer import FIRST_BONUS_NATS, NEXT_BONUS_NATS, Transducer, decode
+from asr.transducer import (
+    FIRST_BONUS_NATS,
+    GRAPH_ROWS,
+    NEXT_BONUS_NATS,
+    Transducer,
+    TransducerDecoder,
+)
 from tests.asr import families, tiny
+from tests.asr.gpu import needs_gpu
 
 BUILDERS: dict[str, Callable[[Path], Path]] = {
     "parakeet-tdt": lambda folder: tiny.transducer(folder, "TDT", blank_bias=-6),
@@ -84,17 +94,76 @@ def test_a_network_that_never_says_blank_still_ends(name: str, folders: dict[str
         model.joint.head.bias[model.config.vocab_size :][:1] = (
             1e4  # a duration of 0, where there are durations
         )
-        (emissions,) = decode(model, torch.randn(1, frames, 32), torch.tensor([frames]))
+        (emissions,) = TransducerDecoder(model).decode(torch.randn(1, frames, 32), torch.tensor([frames]))
     assert len(emissions) == frames * most
     assert [emission.frame for emission in emissions] == [
         frame for frame in range(frames) for _ in range(most)
     ]
 
 
+def record(step: Step) -> Step:
+    """Return what repeats the operations of a step on the same tensors, as a CUDA graph does.
+
+    Raises RuntimeError if the step reads a tensor on the host.
+    """
+    repeat: Step = make_fx(lambda: step())()
+    return repeat
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+@pytest.mark.parametrize("name", list(BUILDERS))
+def test_recorded_steps_emit_what_plain_steps_emit(
+    name: str, dtype: torch.dtype, folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, model = tiny.parts(folders[name], "AutoModelForTDT" if name.endswith("tdt") else "AutoModelForRNNT")
+    model.to(dtype)
+    plain, recorded = TransducerDecoder(model), TransducerDecoder(model, GraphCapture(record))
+    assert "cuda_graph.not_captured" not in caplog.text
+    random = torch.Generator().manual_seed(0)
+    count = 0
+    for rows, frames in [(3, 30), (1, 12), (4, 7), (2, 40), (5, 3), (1, 0), (17, 9)]:
+        encoded = (3 * torch.randn(rows, frames, 32, generator=random)).to(dtype)
+        valid = torch.randint(frames + 1, (rows,), generator=random)
+        with torch.inference_mode():
+            theirs, ours = plain.decode(encoded, valid), recorded.decode(encoded, valid)
+        count += sum(map(len, theirs))
+        for expected, emissions in zip(theirs, ours, strict=True):
+            assert [replace(each, log_prob=0) for each in emissions] == [
+                replace(each, log_prob=0) for each in expected
+            ]
+            assert [each.log_prob for each in emissions] == pytest.approx(
+                [each.log_prob for each in expected], abs=1e-4
+            )
+    assert count > 50
+
+
+def test_more_rows_than_a_graph_has_are_decoded(folders: dict[str, Path]) -> None:
+    _, model = tiny.parts(folders["parakeet-tdt"], "AutoModelForTDT")
+    encoded, valid = torch.randn(GRAPH_ROWS[-1] + 1, 2, 32), torch.full((GRAPH_ROWS[-1] + 1,), 2)
+    with torch.inference_mode():
+        assert TransducerDecoder(model, GraphCapture(record)).decode(encoded, valid) == TransducerDecoder(
+            model
+        ).decode(encoded, valid)
+
+
+@needs_gpu
+@pytest.mark.parametrize("name", list(BUILDERS))
+def test_a_gpu_recognizes_what_a_cpu_recognizes(
+    name: str, folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    gpu, cpu = (
+        Transducer.load(folders[name], device=device, dtype="float32") for device in ("cuda:0", "cpu")
+    )
+    assert "cuda_graph.not_captured" not in caplog.text
+    requests = [RecognitionRequest(tiny.babble(1 + seed, seed)) for seed in range(5)]
+    for ours, theirs in zip(gpu.transcribe(requests), cpu.transcribe(requests), strict=True):
+        families.assert_same(ours, theirs)
+
+
 def test_a_row_without_frames_says_nothing(folders: dict[str, Path]) -> None:
     _, model = tiny.parts(folders["parakeet-rnnt"], "AutoModelForRNNT")
     with torch.inference_mode():
-        assert decode(model, torch.randn(2, 3, 32), torch.tensor([0, 0])) == [[], []]
+        assert TransducerDecoder(model).decode(torch.randn(2, 3, 32), torch.tensor([0, 0])) == [[], []]
 
 
 @pytest.fixture(scope="module", params=["parakeet-tdt", "parakeet-rnnt"])
@@ -131,7 +200,7 @@ def heard(*frames: dict[str, float]) -> torch.Tensor:
 def said(model: Any, encoded: torch.Tensor, *trees: PhraseTree | None) -> list[str]:
     valid = torch.full((len(encoded),), encoded.shape[1])
     with torch.inference_mode():
-        rows = decode(model, encoded, valid, trees)
+        rows = TransducerDecoder(model).decode(encoded, valid, trees)
     return ["".join(VOCABULARY[emission.id] for emission in row) for row in rows]
 
 
@@ -187,7 +256,9 @@ def test_every_row_has_its_own_phrases(echo: Any) -> None:
 
 def test_the_log_probability_is_the_networks_own(echo: Any) -> None:
     with torch.inference_mode():
-        ((first, second),) = decode(echo, SPEECH_ING, torch.tensor([2]), [PhraseTree([STREAMING])])
+        ((first, second),) = TransducerDecoder(echo).decode(
+            SPEECH_ING, torch.tensor([2]), [PhraseTree([STREAMING])]
+        )
     log_probs = SPEECH_ING[0, :, : echo.config.vocab_size].log_softmax(-1)
     assert first.log_prob == pytest.approx(float(log_probs[0, STREAMING[0]]), abs=1e-4)
     assert second.log_prob == pytest.approx(float(log_probs[1, STREAMING[1]]), abs=1e-4)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "ASR_MODEL_DIR"
 CACHE: Final = "ASR_MODEL_CACHE"
 HUB_SECONDS: Final = 5.0  # most time to wait for the hub's first response
+LOG_SECONDS: Final = 10.0  # between two log lines about a conversion
 
 logger = logging.getLogger(__name__)
 
@@ -47,26 +48,37 @@ class ArtifactUnavailable(ModelUnavailable):
 
 
 class Reporter(Protocol):
-    """Report to the person who waits for a download."""
+    """Report to the person who waits for a download or a conversion."""
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         """Report how many bytes of a file are here, and of how many if that is known."""
+
+    def conversion(self, what: str, seconds: float | None) -> None:
+        """Report for how many seconds a model has been converted; None when the conversion has ended."""
 
     def note(self, text: str) -> None:
         """Report an event, as a sentence."""
 
 
 class LogReporter:
-    """Report to the log: each event, and each tenth of a file."""
+    """Report to the log: each event, each tenth of a file, and a conversion every ten seconds."""
 
     def __init__(self) -> None:
         self._tenths: dict[str, int] = {}
+        self._next_seconds = LOG_SECONDS
 
     def progress(self, what: str, done: int, total: int | None) -> None:
         tenth = 10 * done // total if total else 0
         if tenth > self._tenths.get(what, -1):
             self._tenths[what] = tenth
             logger.info("artifact.downloading file=%s percent=%d", what, 10 * tenth)
+
+    def conversion(self, what: str, seconds: float | None) -> None:
+        if seconds is None:
+            self._next_seconds = LOG_SECONDS
+        elif seconds >= self._next_seconds:
+            self._next_seconds = seconds + LOG_SECONDS
+            logger.info("artifact.converting model=%s seconds=%.0f", what, seconds)
 
     def note(self, text: str) -> None:
         logger.info("artifact.note: %s", text)

@@ -1,4 +1,7 @@
-"""Show the progress of downloads on stderr: a bar on a terminal, otherwise a line every few seconds."""
+"""Show the progress of downloads and conversions on stderr.
+
+A terminal gets a bar, anything else a line every few seconds.
+"""
 
 import sys
 import time
@@ -31,6 +34,12 @@ class LineReporter:
         share = f" of {total / 1e6:.1f} MB ({done / total:.0%})" if total else " MB"
         self.note(f"{what}: {done / 1e6:.1f}{share}")
 
+    def conversion(self, what: str, seconds: float | None) -> None:
+        now = self._clock()
+        if seconds is not None and now >= self._next:
+            self._next = now + LINE_SECONDS
+            self.note(f"{what}: converting, {seconds:.0f} s")
+
     def note(self, text: str) -> None:
         print(text, file=self._output, flush=True)
 
@@ -47,6 +56,14 @@ class BarReporter:
         if what not in self._tasks:
             self._tasks[what] = self._bars.add_task(what, total=total)
         self._bars.update(self._tasks[what], completed=done, total=total)
+
+    def conversion(self, what: str, seconds: float | None) -> None:
+        name = f"{what}, converting"
+        if seconds is not None and name not in self._tasks:
+            self._bars.start()
+            self._tasks[name] = self._bars.add_task(name, total=None)
+        elif seconds is None and name in self._tasks:
+            self._bars.remove_task(self._tasks.pop(name))
 
     def note(self, text: str) -> None:
         self._bars.console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 AUTO: Final = "auto"
 POCKETSPHINX: Final = "pocketsphinx"
 AUTO_ON_CUDA: Final = "nvidia/parakeet-tdt-0.6b-v3"
-CONVERTED: Final = "ctranslate2:"  # precedes the name of a Whisper that is to be converted
+CONVERTED: Final = "ctranslate2:"  # precedes the name of a Whisper that must run on CTranslate2
+NOT_CONVERTED: Final = "torch:"  # precedes the name of a Whisper that must run on PyTorch
 CTRANSLATE2: Final = "ctranslate2"  # the family
 SILENCE: Final = "encoded-silence"  # folder in the cache of the models
 POOR_WORDS: Final = "The words will be poor: PocketSphinx runs, because {cause}."
@@ -181,7 +182,7 @@ class _CheckpointOptions:
     device: cpu, cuda or cuda:N, not auto
     language_model: as in load
     reporter: reports downloads
-    convert: whether to convert a Whisper of transformers for CTranslate2
+    convert: whether to convert a Whisper of transformers for CTranslate2; None for where it is faster
     """
 
     device: str
@@ -190,7 +191,7 @@ class _CheckpointOptions:
     audio_context: "AudioContext"
     reporter: Reporter
     language_model: str = ""
-    convert: bool = False
+    convert: bool | None = None
 
 
 def load(
@@ -207,7 +208,7 @@ def load(
     """Load the requested recognizer. The call is slow; make it in the process that runs the recognizer.
 
     requested: auto, a name of asr.artifact_catalogue, pocketsphinx, free, a folder, a hub id, or CONVERTED
-        and a folder or hub id
+        or NOT_CONVERTED and a folder or hub id
     device: auto, cpu, cuda, cuda:1 …
     dtype: auto, float32, bfloat16, float16 or int8
     hub_timeout: most seconds to wait for a hub that cannot be reached
@@ -217,6 +218,9 @@ def load(
         families ignore it
     reporter: reports downloads; None for the log
     may_fall_back: whether auto may select PocketSphinx
+
+    On a CPU a Whisper in transformers' format is converted for CTranslate2, once, unless only PyTorch has the
+    dtype. If the conversion fails, PyTorch runs it and `description.reason` says so.
 
     auto selects Parakeet on CUDA and one of two sizes of Whisper on a CPU (asr.default_model), which is
     downloaded if need be. Where no model is in reach, PocketSphinx takes its place and
@@ -234,9 +238,10 @@ def load(
     if any(artifact.name == requested for artifact in ARTIFACTS):
         folder = ArtifactStore.from_environment().fetch(requested, options.reporter)
         return _described(_recognizer(folder, options), requested, requested)
-    if requested.startswith(CONVERTED):
-        name = requested.removeprefix(CONVERTED)
-        return _pretrained(name, requested, replace(options, convert=True))
+    for prefix, convert in ((CONVERTED, True), (NOT_CONVERTED, False)):
+        if requested.startswith(prefix):
+            name = requested.removeprefix(prefix)
+            return _pretrained(name, requested, replace(options, convert=convert))
     return _pretrained(requested, requested, options)
 
 
@@ -291,7 +296,7 @@ def _pretrained(name: str, requested: str, options: _CheckpointOptions) -> Loade
             raise ModelUnavailable(
                 f"{folder} has no config.json, so it does not hold a model for transformers"
             )
-        return _described(_recognizer(folder, options), folder.resolve().name, requested)
+        return _loaded(folder, folder.resolve().name, requested, options)
     if name.startswith((".", "~")) or folder.is_absolute():
         raise ModelUnavailable(f"there is no folder {folder}")
     if "/" not in name:
@@ -302,15 +307,15 @@ def _pretrained(name: str, requested: str, options: _CheckpointOptions) -> Loade
             f"{name} is no known model, no folder and no id of the hub (org/name). {hint}"
             "`./entrypoint.sh models` lists the known ones"
         )
-    return _described(_from_hub(name, options), name, requested)
+    return _from_hub(name, requested, options)
 
 
-def _from_hub(model_id: str, options: _CheckpointOptions) -> DescribedRecognizer:
+def _from_hub(model_id: str, requested: str, options: _CheckpointOptions) -> LoadedModel:
     """Load a model from the cache without a request to the hub, or else from the hub."""
     snapshot = model_hub.cached_snapshot(model_id)
     try:
         if snapshot:
-            return _recognizer(snapshot, options)
+            return _loaded(snapshot, model_id, requested, options)
         missing = f"neither a folder nor in the cache {model_hub.cache_folder()}"
     except ModelUnavailable as error:
         missing = f"incomplete in the cache ({error})"
@@ -319,14 +324,59 @@ def _from_hub(model_id: str, options: _CheckpointOptions) -> DescribedRecognizer
             f"{model_id} is {missing}, and {reason}. Set HF_HOME to a cache that has it, HF_ENDPOINT to a "
             "reachable hub, or ASR_MODEL to a folder or to pocketsphinx"
         )
-    return _recognizer(model_hub.download(model_id, options.hub_timeout, options.reporter.progress), options)
+    snapshot = model_hub.download(model_id, options.hub_timeout, options.reporter.progress)
+    return _loaded(snapshot, model_id, requested, options)
+
+
+def _loaded(source: Path, model: str, requested: str, options: _CheckpointOptions) -> LoadedModel:
+    """Load a model from its folder; convert it for CTranslate2 first where that is asked for or faster.
+
+    model: its name in the description
+    """
+    if _is_ctranslate2(source) or options.convert is False:
+        return _described(_recognizer(source, options), model, requested)
+    if options.convert:
+        return _described(_converted(source, options), model, requested)
+    if not _is_faster_converted(source, options):
+        return _described(_recognizer(source, options), model, requested)
+    try:
+        return _described(_converted(source, options), model, requested)
+    except UnsupportedModel as error:
+        reason = f"PyTorch runs {model}, because {error}"
+    log.warning("model.not_converted: %s", reason)
+    loaded = _described(_recognizer(source, options), model, requested)
+    return replace(loaded, description=replace(loaded.description, reason=reason))
+
+
+def _is_faster_converted(source: Path, options: _CheckpointOptions) -> bool:
+    """Return whether a model is a Whisper that CTranslate2 can run in the chosen number format, on a CPU."""
+    if options.device != "cpu" or options.dtype not in ("auto", "int8", "float32"):
+        return False
+    try:
+        config = json.loads((source / "config.json").read_bytes())
+    except (OSError, ValueError):  # The family that loads it says what is wrong.
+        return False
+    return isinstance(config, dict) and config.get("model_type") == "whisper"
+
+
+def _converted(source: Path, options: _CheckpointOptions) -> DescribedRecognizer:
+    """Convert a Whisper unless the cache has it converted, and load it. Raises UnsupportedModel."""
+    from asr.ctranslate2_conversion import converted, discard
+
+    try:
+        folder = converted(source, reporter=options.reporter)
+        try:
+            return _recognizer(folder, options)
+        except (ModelUnavailable, UnsupportedModel) as error:
+            if options.device != "cpu":  # The GPU may be the cause.
+                raise
+            discard(folder)
+            raise UnsupportedModel(f"{folder} could not be loaded and was removed: {error}") from error
+    except OSError as error:
+        raise UnsupportedModel(f"{source} cannot be converted for CTranslate2: {error}") from error
 
 
 def _recognizer(source: Path, options: _CheckpointOptions) -> DescribedRecognizer:
-    if options.convert and not _is_ctranslate2(source):
-        from asr.ctranslate2_conversion import converted
-
-        source = converted(source)
     if _is_ctranslate2(source):
         from asr.ctranslate2_whisper import Ctranslate2Whisper
 

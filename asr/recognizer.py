@@ -157,12 +157,13 @@ class ModelInfo:
 
     model: hub id, folder name or "pocketsphinx"
     requested: the configured name: auto, a folder …
-    family: ctc, transducer, seq2seq or pocketsphinx
+    family: ctc, transducer, seq2seq, ctranslate2 or pocketsphinx
     device: cpu, cuda:0 …
     dtype: float32, bfloat16 …
     languages: ISO 639-1 codes; () if unknown
     fallback: why this is not the requested model; None if it is
-    reason: why `auto` chose this model; None if the model was requested by name
+    reason: why `auto` chose this model, or why a Whisper does not run on CTranslate2 as usual; None if there
+        is nothing to say
     incremental: whether a clip costs little after partials of the same utterance
     translates: whether the model supports the task translate
     punctuates: whether the model writes punctuation and capitals; False for bare words

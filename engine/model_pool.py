@@ -41,6 +41,8 @@ class ModelStatus:
     error: why the last load failed
     description: description of the recognizer that serves new sessions
     download: of the recognizer that loads; None if it needs none
+    conversion_seconds: for how long the model of the recognizer that loads has been converted for another
+        family; None if it is not being converted
     """
 
     name: str
@@ -50,6 +52,7 @@ class ModelStatus:
     error: str | None
     description: ModelInfo | None
     download: Download | None
+    conversion_seconds: int | None
 
 
 class ModelPool:
@@ -142,6 +145,7 @@ class ModelPool:
         slot = self._slots[name]
         reservations = [reservation for reservation in self._handles if reservation.name == name]
         active = slot.active.running if slot.active else None
+        progress = slot.loading.supervisor.progress if slot.loading else None
         return ModelStatus(
             name,
             slot.state,
@@ -149,7 +153,8 @@ class ModelPool:
             users=sum(reservation.users for reservation in reservations),
             error=slot.error,
             description=active.description if active else None,
-            download=slot.loading.supervisor.progress.download if slot.loading else None,
+            download=progress.download if progress else None,
+            conversion_seconds=progress.conversion_seconds if progress else None,
         )
 
     @property

@@ -102,4 +102,5 @@ def _model_status(status: ModelStatus) -> dict[str, object]:
         "download": {"bytes": status.download.done, "total_bytes": status.download.total}
         if status.download
         else None,
+        "conversion_seconds": status.conversion_seconds,
     }

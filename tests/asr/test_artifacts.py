@@ -117,6 +117,9 @@ class Notes:
     def progress(self, what: str, done: int, total: int | None) -> None:
         self.files.append(what)
 
+    def conversion(self, what: str, seconds: float | None) -> None:
+        raise AssertionError("no model is converted")
+
     def note(self, text: str) -> None:
         self.notes.append(text)
         self.noted.set()

@@ -28,7 +28,7 @@ FAMILIES: dict[str, tuple[str, Callable[[Path], Path]]] = {
     "parakeet-ctc": ("ctc", tiny.parakeet_ctc),
     "parakeet-tdt": ("transducer", lambda folder: tiny.transducer(folder, "TDT")),
     "parakeet-rnnt": ("transducer", lambda folder: tiny.transducer(folder, "RNNT")),
-    "whisper": ("seq2seq", tiny.whisper),
+    "whisper": ("ctranslate2", tiny.whisper),
     "moonshine": ("seq2seq", tiny.moonshine),
     "moonshine-streaming": ("seq2seq", tiny.moonshine_streaming),
 }
@@ -66,7 +66,10 @@ def in_cache(home: Path, model_id: str, build: Callable[[Path], Path]) -> Path:
         ),
     ],
 )
-def test_a_folder_is_loaded_by_what_its_config_says(name: str, tmp_path: Path) -> None:
+def test_a_folder_is_loaded_by_what_its_config_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASR_MODEL_CACHE", str(tmp_path / "cache"))
     family, build = FAMILIES[name]
     folder = build(tmp_path / name)
     loaded = model_registry.load(str(folder), device="cpu", dtype="float32")
@@ -87,7 +90,7 @@ def test_a_folder_is_loaded_by_what_its_config_says(name: str, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_whispers_encoder_hears_as_long_as_it_is_told(tmp_path: Path) -> None:
-    folder = str(tiny.whisper(tmp_path / "whisper"))
+    folder = f"torch:{tiny.whisper(tmp_path / 'whisper')}"
 
     def samples(audio_context: AudioContext) -> int:
         """Return the samples that the encoder takes."""

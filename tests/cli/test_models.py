@@ -125,12 +125,18 @@ class TestProgress:
             now = megabytes * LINE_SECONDS / 50
             reporter.progress("a.whl", megabytes * 10**6, 100 * 10**6)
         reporter.progress("b.whl", 10**6, None)
+        for seconds in range(10):
+            now += 1
+            reporter.conversion("c", seconds)
+        reporter.conversion("c", None)
         reporter.note("Done.")
         assert output.getvalue().splitlines() == [
             "a.whl: 0.0 of 100.0 MB (0%)",
             "a.whl: 50.0 of 100.0 MB (50%)",
             "a.whl: 100.0 of 100.0 MB (100%)",
             "b.whl: 1.0 MB",
+            "c: converting, 4 s",
+            "c: converting, 9 s",
             "Done.",
         ]
 
@@ -143,6 +149,9 @@ class TestProgress:
         reporter.progress("a.whl", 0, 100)
         reporter.progress("b.whl", 0, None)
         reporter.progress("a.whl", 50, 100)
+        reporter.conversion("c", 1)
+        assert [task.description for task in bars.tasks] == ["a.whl", "b.whl", "c, converting"]
+        reporter.conversion("c", None)
         bars.stop()
         assert [(task.description, task.completed, task.total) for task in bars.tasks] == [
             ("a.whl", 50, 100),

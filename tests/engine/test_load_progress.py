@@ -33,6 +33,15 @@ def test_another_process_reports_the_sum_of_its_files() -> None:
         process.join()
 
 
+def test_conversion_has_seconds_until_it_ends() -> None:
+    progress = LoadProgress()
+    assert progress.conversion_seconds is None
+    progress.conversion("a", 2.7)
+    assert progress.conversion_seconds == 2
+    progress.conversion("a", None)
+    assert progress.conversion_seconds is None
+
+
 def test_file_of_unknown_size_counts_as_what_has_arrived() -> None:
     progress = LoadProgress()
     progress.progress("a", 700, None)

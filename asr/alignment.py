@@ -1,6 +1,7 @@
 """Align decoder tokens with audio by dynamic time warping of cross-attention (openai/whisper, timing.py)."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,20 +11,41 @@ Floats = NDArray[np.float32]
 
 MEDIAN_WIDTH: Final = 7  # frames
 
-# By alignment heads, which identify published weights: by how many ms their attention is later than the
-# audio. Measured against forced alignment (bench/accuracy/word_timestamps.py).
-_DELAYS_MS: Final = {
-    frozenset({(1, 0), (2, 0), (2, 5), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4)}): 70,  # tiny.en
-    frozenset({(3, 1), (4, 2), (4, 3), (4, 7), (5, 1), (5, 2), (5, 4), (5, 6)}): -70,  # base
+
+@dataclass(frozen=True, slots=True)
+class AlignmentHeads:
+    """Hold the heads of cross-attention that align words.
+
+    heads: pairs of layer and head
+    delay_ms: by how many ms their attention is later than the audio; 0 if it was not measured
+    """
+
+    heads: tuple[tuple[int, int], ...]
+    delay_ms: int = 0
+
+
+# By the heads that are published with weights, which identify them: heads that align more exactly. Some are
+# early and some are late, so their mean follows the audio better than that of heads of one kind. Measured
+# against forced alignment (bench/accuracy/word_timestamps.py).
+_MEASURED: Final = {
+    # tiny.en
+    frozenset({(1, 0), (2, 0), (2, 5), (3, 0), (3, 1), (3, 2), (3, 3), (3, 4)}): AlignmentHeads(
+        ((1, 5), (2, 0)), -40
+    ),
+    # base
+    frozenset({(3, 1), (4, 2), (4, 3), (4, 7), (5, 1), (5, 2), (5, 4), (5, 6)}): AlignmentHeads(
+        ((3, 1), (3, 3), (4, 1), (5, 1)), -40
+    ),
 }
 
 
-def attention_delay_ms(heads: Iterable[Sequence[int]]) -> int:
-    """Return by how many ms the attention of a model is later than its audio; 0 if it was not measured.
+def best_heads(published: Iterable[Sequence[int]]) -> AlignmentHeads:
+    """Return the heads to align words with: measured ones for known weights, otherwise the published ones.
 
-    heads: pairs of layer and head that are used for the alignment
+    published: pairs of layer and head that come with the weights
     """
-    return _DELAYS_MS.get(frozenset((int(layer), int(head)) for layer, head in heads), 0)
+    heads = tuple((int(layer), int(head)) for layer, head in published)
+    return _MEASURED.get(frozenset(heads), AlignmentHeads(heads))
 
 
 def token_starts(attention: Floats) -> NDArray[np.int64]:

@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any, ClassVar, Final, Self
 import ctranslate2
 import numpy as np
 
-from asr.alignment import attention_delay_ms
+from asr.alignment import best_heads
 from asr.array_cache import array_file, cached_array
 from asr.devices import available_cores
 from asr.errors import UnsupportedModel
@@ -142,14 +144,14 @@ class Ctranslate2Whisper:
         device: str,
         dtype: str,
         audio_context: AudioContext = "auto",
-        alignment_heads: Sequence[Sequence[int]] = (),
+        delay_ms: int = 0,
         fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
         batch_seconds: float = BATCH_SECONDS,
         silence_file: Path | None = None,
     ) -> None:
         """Compute the encoder's output for silence, or read it from a file, for a short context.
 
-        alignment_heads: pairs of layer and head that the model aligns words with
+        delay_ms: by how many ms the attention that the model aligns words with is later than the audio
         silence_file: keeps that output for the next load; None computes it each time
         """
         self.device = device
@@ -167,7 +169,7 @@ class Ctranslate2Whisper:
         self._no_timestamps = vocabulary.id_of("<|notimestamps|>")
         self.translates: bool = model.is_multilingual
         self.languages = self._read_languages() if model.is_multilingual else ("en",)
-        self._delay = samples_from_ms(attention_delay_ms(alignment_heads))
+        self._delay = samples_from_ms(delay_ms)
         self.decoded_again = 0  # windows, in full context or at a temperature
         self._end = cached_array(silence_file, self._encoded_silence) if self._is_short else None
 
@@ -196,14 +198,18 @@ class Ctranslate2Whisper:
         are missing, and UnsupportedModel if CTranslate2 cannot load the model or it is no Whisper.
         """
         kind, _, index = device.partition(":")
+        published = _published_heads(folder)
+        alignment = best_heads(published)
+        changed = _with_heads(folder, alignment.heads) if set(alignment.heads) != set(published) else None
         try:
-            model = ctranslate2.models.Whisper(
-                str(folder),
-                kind,
-                device_index=int(index or 0),
-                compute_type=compute_type(device, dtype),
-                intra_threads=_threads(),
-            )
+            with changed or nullcontext(folder) as files:
+                model = ctranslate2.models.Whisper(
+                    str(files),
+                    kind,
+                    device_index=int(index or 0),
+                    compute_type=compute_type(device, dtype),
+                    intra_threads=_threads(),
+                )
         except RuntimeError as error:
             raise UnsupportedModel(f"{folder}: {error}") from error
         vocabulary = WhisperVocabulary.load(folder)
@@ -215,7 +221,7 @@ class Ctranslate2Whisper:
             device=device,
             dtype=model.compute_type.removesuffix("_float32"),
             audio_context=audio_context,
-            alignment_heads=_alignment_heads(folder),
+            delay_ms=alignment.delay_ms,
             fallback_temperatures=fallback_temperatures,
             silence_file=silence_file,
         )
@@ -477,10 +483,27 @@ class Ctranslate2Whisper:
         return aligned
 
 
-def _alignment_heads(folder: Path) -> list[list[int]]:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    heads: list[list[int]] = config.get("alignment_heads") or []
-    return heads
+def _config(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config
+
+
+def _published_heads(folder: Path) -> list[tuple[int, int]]:
+    return [(layer, head) for layer, head in _config(folder).get("alignment_heads") or ()]
+
+
+@contextmanager
+def _with_heads(folder: Path, heads: Sequence[tuple[int, int]]) -> Iterator[Path]:
+    """Yield a folder with the files of a model, but with other alignment heads in its config.json.
+
+    CTranslate2 reads all files while it loads a model, and takes the heads from there only.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        for file in folder.iterdir():
+            if file.name != "config.json":
+                (Path(name) / file.name).symlink_to(file.resolve())
+        (Path(name) / "config.json").write_text(json.dumps(_config(folder) | {"alignment_heads": heads}))
+        yield Path(name)
 
 
 def _at_temperature(window: _Window, temperature: float) -> _Window:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from asr.alignment import attention_delay_ms, token_starts
+from asr.alignment import best_heads, token_starts
 from asr.greedy_decoder import LogitMasks, Prefix
 from asr.languages import choose_language
 from asr.recognizer import TranscriptionOptions
@@ -48,11 +48,10 @@ class Whisper:
             for name, token in (getattr(generation, "lang_to_id", None) or {}).items()
         }
         self.languages = tuple(self._by_language) or ("en",)
-        self._heads: list[tuple[int, int]] = [
-            (layer, head) for layer, head in getattr(generation, "alignment_heads", None) or []
-        ]
+        alignment = best_heads(getattr(generation, "alignment_heads", None) or ())
+        self._heads = alignment.heads
         self.has_times = bool(self._heads)
-        self._delay = samples_from_ms(attention_delay_ms(self._heads))
+        self._delay = samples_from_ms(alignment.delay_ms)
         self.positions: int = config.max_target_positions
         self._short = audio_context == "short"
         self._samples_per_frame: int = WINDOW // config.max_source_positions

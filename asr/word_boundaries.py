@@ -16,13 +16,13 @@ from asr.recognizer import Word
 from audio.clip import SAMPLE_RATE, Clip, Samples
 
 BLOCK_SAMPLES: Final = SAMPLE_RATE // 100  # The resolution.
-MAX_SHIFT_BLOCKS: Final = 10  # Most blocks that a boundary moves back.
+MAX_SHIFT_BLOCKS: Final = 7  # Most blocks that a boundary moves back.
 MIN_WORD_BLOCKS: Final = 2
 PAUSE_BLOCKS: Final = (
     25  # No word contains so long a silence; the closures of stops take less than half of it.
 )
 SHIFT_PENALTY_DB: Final = 0.3  # Each block further back must be quieter by this.
-SILENCE_FRACTION: Final = 0.25  # Silence is below this fraction of the range from quietest to loudest, in dB.
+SILENCE_FRACTION: Final = 0.3  # Silence is below this fraction of the range from quietest to loudest, in dB.
 MIN_RANGE_DB: Final = 10.0  # A clip with a smaller range has no silence.
 SMOOTHING_KERNEL: Final = np.full(3, 1 / 3)  # Over blocks.
 

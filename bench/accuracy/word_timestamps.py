@@ -2,9 +2,10 @@
 
     python -m bench.accuracy.word_timestamps ../shared/audio/librispeech --model MODEL --count 60
 
-The reference times come from PocketSphinx, which aligns the known text with the audio in frames of 10 ms. The
-reference itself is off by about 20 ms at both ends of a word, and by more where words run together. Only
-words that the model recognizes correctly are compared; the others have no reference.
+The reference times come from PocketSphinx, which aligns the known text with the audio in frames of 10 ms. On
+synthetic speech, whose times are known, half of the starts are off by at most 9 ms and 98 % by at most 50 ms;
+93 % of the ends are within 80 ms. Only words that the model recognizes correctly are compared: the others
+have no reference.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from pocketsphinx import Decoder  # type: ignore[import-untyped]
 
 from asr.model_registry import load
 from asr.pocketsphinx_decoder import pcm16
-from asr.recognizer import RecognitionRequest, TranscriptionOptions, Word
+from asr.recognizer import RecognitionRequest, Recognizer, TranscriptionOptions, Word
 from audio.clip import SAMPLE_RATE, Clip, ms_from_samples
 from bench.accuracy.corpus import ManifestEntry, read_manifest
 from bench.load.machine import machine
@@ -94,21 +95,25 @@ def summary(found: Sequence[float]) -> dict[str, float]:
     }
 
 
-def measure(model: str, entries: Sequence[ManifestEntry], context: str = "full") -> dict[str, object]:
-    """Measure one model. context: the audio context of Whisper, "full" or "short"."""
-    recognizer = load(model, audio_context="short" if context == "short" else "full")
-    aligner, found, total = Aligner(), list[Offset](), 0
+def measure(recognizer: Recognizer, entries: Sequence[ManifestEntry]) -> list[Offset]:
+    """Return the offsets of the words of all utterances that can be aligned."""
+    aligner, found = Aligner(), list[Offset]()
     for entry in entries:
         clip = Clip(entry.read())
         reference = aligner.align(clip, spoken(entry.text))
         if reference is None:
             continue
         (hypothesis,) = recognizer.transcribe([RecognitionRequest(clip, TranscriptionOptions(words=True))])
-        total += len(reference)
         found += offsets(reference, hypothesis.words)
+    return found
+
+
+def figures(model: str, entries: Sequence[ManifestEntry], context: str = "full") -> dict[str, object]:
+    """Measure one model. context: the audio context of Whisper, "full" or "short"."""
+    recognizer = load(model, audio_context="short" if context == "short" else "full")
+    found = measure(recognizer, entries)
     return {
         "model": recognizer.description.model,
-        "words": total,
         "matched": len(found),
         "start": summary([offset.start for offset in found]),
         "end": summary([offset.end for offset in found]),
@@ -124,13 +129,16 @@ def main() -> None:
     )
     parser.add_argument("set", type=Path, help="a folder with a manifest.jsonl")
     parser.add_argument("--model", action="append", help="a value of ASR_MODEL; may be repeated")
+    parser.add_argument("--speakers", nargs="*", help="speakers to use; all by default")
     parser.add_argument("--count", type=int, default=60, help="utterances, spread evenly over the set")
     parser.add_argument("--context", choices=["full", "short"], default="full", help="of Whisper")
     options = parser.parse_args()
     entries = read_manifest(options.set)
+    if options.speakers:
+        entries = [entry for entry in entries if entry.speaker in options.speakers]
     every = max(1, len(entries) // options.count)
     chosen = entries[::every][: options.count]
-    rows = [measure(model, chosen, options.context) for model in options.model or ["pocketsphinx"]]
+    rows = [figures(model, chosen, options.context) for model in options.model or ["pocketsphinx"]]
     for row in rows:
         print(row)
     print(json.dumps({"bench": "wordtimes", "machine": machine(), "utterances": len(chosen), "rows": rows}))

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr.alignment import Floats, attention_delay_ms, token_starts, warp
+from asr.alignment import AlignmentHeads, Floats, best_heads, token_starts, warp
 
 COSTS = st.tuples(st.integers(1, 6), st.integers(1, 8), st.integers(0, 2**32 - 1))
 
@@ -68,8 +68,13 @@ def test_more_tokens_than_frames_still_get_starts() -> None:
     assert set(starts.tolist()) <= {0, 1}
 
 
-def test_the_attention_of_published_weights_has_its_measured_delay() -> None:
-    base = [[3, 1], [4, 2], [4, 3], [4, 7], [5, 1], [5, 2], [5, 4], [5, 6]]
-    assert attention_delay_ms(base) == attention_delay_ms([tuple(head) for head in reversed(base)]) == -70
-    assert attention_delay_ms(base[:-1]) == 0
-    assert attention_delay_ms([]) == 0
+def test_known_weights_align_words_with_measured_heads() -> None:
+    tiny = [[1, 0], [2, 0], [2, 5], [3, 0], [3, 1], [3, 2], [3, 3], [3, 4]]
+    measured = best_heads(tiny)
+    assert measured == best_heads([tuple(head) for head in reversed(tiny)])
+    assert measured == AlignmentHeads(((1, 5), (2, 0)), -40)
+
+
+def test_other_weights_align_words_with_their_published_heads() -> None:
+    assert best_heads([[3, 1], [1, 0]]) == AlignmentHeads(((3, 1), (1, 0)), 0)
+    assert best_heads([]).heads == ()

@@ -4,6 +4,7 @@ A transducer has an encoder, a predictor over the emitted tokens and a joint net
 where each emission also has a duration in frames: Xu et al. 2023.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ NEXT_BONUS_NATS: Final = 2.0
 # Rows for which a step is captured. More rows share a batch only where clips are shorter than a second.
 GRAPH_ROWS: Final = (1, 4, 16, 64, 256)
 STEPS_PER_LOOK: Final = 8  # of captured steps
+CHECKED_FRAMES: Final = 8  # with which a captured step is compared with the plain one
+
+log = logging.getLogger(__name__)
 
 
 class Transducer:
@@ -143,7 +147,11 @@ class TransducerDecoder:
         if graphs is not None:
             for rows in GRAPH_ROWS:
                 batch = _Batch(model, rows, watched=False)
-                self._captured[rows] = batch, graphs.of(batch.step)
+                step = graphs.of(batch.step)
+                if not _agree(batch, step):
+                    log.warning("cuda_graph.wrong rows=%d: steps run without a graph", rows)
+                    step = batch.step
+                self._captured[rows] = batch, step
 
     def decode(
         self, encoded: Tensor, valid: Tensor, trees: Sequence[PhraseTree | None] = ()
@@ -183,6 +191,7 @@ class TransducerDecoder:
 class _Batch:
     """Hold the state of a batch in tensors that stay in place, and advance it.
 
+    here: (B, hidden), the encoder's output at the frame of each row
     record: float32 (5, B), of the last step: token, frame, span, log-probability and whether the row emitted
     watched: whether a step looks at the device, which saves the predictor where no row emits
     """
@@ -197,7 +206,7 @@ class _Batch:
         self._frame = torch.zeros(rows, dtype=torch.int64, device=output.device)
         self._valid = torch.zeros_like(self._frame)
         self._symbols = torch.zeros_like(self._frame)  # Emitted at the current frame of each row.
-        self._here = torch.zeros_like(output)  # The encoder's output at that frame.
+        self.here = torch.zeros_like(output)
         self.record = torch.zeros(5, rows, device=output.device)
 
     def start(self, encoded: Tensor, valid: Tensor) -> None:
@@ -216,7 +225,7 @@ class _Batch:
         """Take the frame of each row, before a step."""
         rows, width = encoded.shape[:2]
         index = torch.arange(rows, device=encoded.device), self._frame[:rows].clamp(max=width - 1)
-        self._here[:rows] = encoded[index]
+        self.here[:rows] = encoded[index]
 
     def step(self, bonus: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Emit a token or blank in each row that has frames left.
@@ -227,7 +236,7 @@ class _Batch:
         vocabulary, blank_id = self._config.vocab_size, self._config.blank_token_id
         live = self._frame < self._valid
         logits = self._joint(
-            encoder_hidden_states=self._here, decoder_hidden_states=self._predictor.output
+            encoder_hidden_states=self.here, decoder_hidden_states=self._predictor.output
         ).float()
         log_probs = logits[:, :vocabulary].log_softmax(-1)
         log_prob, token = log_probs.max(-1)
@@ -249,6 +258,25 @@ class _Batch:
         self._symbols.copy_(symbols.masked_fill(advance > 0, 0))
         self._frame.add_(advance)
         return token, emits
+
+
+def _agree(batch: _Batch, step: Step) -> bool:
+    """Return whether a captured step emits what the plain step does, on frames of noise."""
+    noise = torch.Generator().manual_seed(0)
+    rows, width = batch.here.shape
+    encoded = torch.randn(rows, CHECKED_FRAMES, width, generator=noise).to(batch.here)
+    valid = torch.full((rows,), CHECKED_FRAMES, device=encoded.device)
+    records: list[Tensor] = []
+    for each in (batch.step, step):
+        batch.start(encoded, valid)
+        emitted: list[Tensor] = []
+        for _ in range(2 * CHECKED_FRAMES):
+            batch.read_frames(encoded)
+            each()
+            emitted.append(batch.record.clone())
+        records.append(torch.stack(emitted))
+    plain, replayed = records
+    return torch.allclose(plain, replayed, rtol=1e-2, atol=1e-2)
 
 
 def _emissions(steps: list[Tensor], rows: int) -> list[list[Emission]]:

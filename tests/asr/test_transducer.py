@@ -118,7 +118,7 @@ def test_recorded_steps_emit_what_plain_steps_emit(
     _, model = tiny.parts(folders[name], "AutoModelForTDT" if name.endswith("tdt") else "AutoModelForRNNT")
     model.to(dtype)
     plain, recorded = TransducerDecoder(model), TransducerDecoder(model, GraphCapture(record))
-    assert "cuda_graph.not_captured" not in caplog.text
+    assert "cuda_graph" not in caplog.text
     random = torch.Generator().manual_seed(0)
     count = 0
     for rows, frames in [(3, 30), (1, 12), (4, 7), (2, 40), (5, 3), (1, 0), (17, 9)]:
@@ -135,6 +135,20 @@ def test_recorded_steps_emit_what_plain_steps_emit(
                 [each.log_prob for each in expected], abs=1e-4
             )
     assert count > 50
+
+
+def test_a_captured_step_that_does_something_else_is_not_used(
+    folders: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    _, model = tiny.parts(folders["parakeet-tdt"], "AutoModelForTDT")
+    wrong = TransducerDecoder(model, GraphCapture(lambda step: lambda: None))
+    assert "cuda_graph.wrong rows=256" in caplog.text
+    random = torch.Generator().manual_seed(0)
+    encoded, valid = 3 * torch.randn(2, 20, 32, generator=random), torch.tensor([20, 9])
+    with torch.inference_mode():
+        rows = [decoder.decode(encoded, valid) for decoder in (wrong, TransducerDecoder(model))]
+    ours, theirs = ([[replace(each, log_prob=0) for each in row] for row in one] for one in rows)
+    assert ours == theirs
 
 
 def test_more_rows_than_a_graph_has_are_decoded(folders: dict[str, Path]) -> None:
@@ -154,7 +168,7 @@ def test_a_gpu_recognizes_what_a_cpu_recognizes(
     gpu, cpu = (
         Transducer.load(folders[name], device=device, dtype="float32") for device in ("cuda:0", "cpu")
     )
-    assert "cuda_graph.not_captured" not in caplog.text
+    assert "cuda_graph" not in caplog.text
     requests = [RecognitionRequest(tiny.babble(1 + seed, seed)) for seed in range(5)]
     for ours, theirs in zip(gpu.transcribe(requests), cpu.transcribe(requests), strict=True):
         families.assert_same(ours, theirs)

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -54,6 +55,8 @@ from streaming.events import (
     NoteReached,
     PartialTranscript,
     SpeakersRevised,
+    TranscriptionFailed,
+    UtteranceEnded,
     UtteranceStarted,
 )
 from streaming.snapshot import Snapshot, save
@@ -62,6 +65,8 @@ from vad.detector_input import DetectorState
 from vad.segmenter import Reason
 
 log = logging.getLogger(__name__)
+
+MAX_WAITING_NAMES: Final = 8  # lists of known speakers that wait for the finals of earlier utterances
 
 
 class SessionState(Enum):
@@ -124,6 +129,9 @@ class ClientSession:
         self._replay_filter = ReplayFilter()
         self._speakers: StreamSpeakers | None = None  # made for the first final whose speakers are wanted
         self._partial_speakers = PartialSpeakers()
+        self._ended_utterance = self._concluded_utterance = 0  # the latest that ended, and that had its final
+        # Names of speakers, after the utterance that had ended then.
+        self._waiting_names: deque[tuple[int, SpeakersNamed]] = deque()
         self._loading_speakers: asyncio.Future[tuple[BaseException | None]] | None = None
         self._replayed = asyncio.Event()  # the input of an earlier server has been applied again
         self._finished = asyncio.Event()  # the session has ended or is suspended
@@ -477,9 +485,14 @@ class ClientSession:
                     event = self._with_likely_speaker(event)
                 if isinstance(event, FinalTranscript) and self._protocol.wants_speakers(event.utterance):
                     event = await self._with_speakers(event)
+                if isinstance(event, UtteranceEnded):
+                    self._ended_utterance = event.utterance
                 if isinstance(event, NoteReached) and isinstance(event.note, SpeakersNamed):
-                    await self._name_speakers(event.note)
+                    self._waiting_names.append((self._ended_utterance, event.note))
                 await self._send_event(event)
+                if isinstance(event, FinalTranscript | TranscriptionFailed):
+                    self._concluded_utterance = event.utterance
+                await self._name_speakers_in_turn()
                 if isinstance(event, FinalTranscript | NoteReached) and self._protocol.wants_revisions:
                     await self._revise_speakers()
         except (DetectorFailed, StreamBroken) as error:
@@ -526,6 +539,15 @@ class ClientSession:
         except SpeakersUnavailable as error:
             log.warning("speakers.unavailable error=%s", error)
             return final
+
+    async def _name_speakers_in_turn(self) -> None:
+        """Apply the names that came after utterances whose finals have all been sent by now.
+
+        More than MAX_WAITING_NAMES do not wait.
+        """
+        names = self._waiting_names
+        while names and (names[0][0] <= self._concluded_utterance or len(names) > MAX_WAITING_NAMES):
+            await self._name_speakers(names.popleft()[1])
 
     async def _name_speakers(self, named: SpeakersNamed) -> None:
         """Learn the voices of known speakers, forget those of before, and send an error for each bad clip.

@@ -120,7 +120,8 @@ def merge_fields(kind: type[FileFields], fields: Iterable[tuple[str, object]]) -
 
     Lists of `kind` are repeated, with brackets or without; a value without brackets may be a list in JSON, or
     several values with commas. a[b] becomes the key b of the object a.
-    Raises ApiError for a field that was sent more than once and is no list: which value is meant is unclear.
+    Raises ApiError for a field that is no list and was sent with different values: which is meant is unclear.
+    The client for Azure sends `model` twice.
     """
     lists = {name for name, field in kind.model_fields.items() if get_origin(field.annotation) is list}
     found: dict[str, Any] = {}
@@ -135,10 +136,8 @@ def merge_fields(kind: type[FileFields], fields: Iterable[tuple[str, object]]) -
         elif bracket and key != "]":
             nested = found.get(base)
             found[base] = {**(nested if isinstance(nested, dict) else {}), key.removesuffix("]"): value}
-        elif base in found:
-            raise invalid(f"Invalid '{base}': it was sent more than once.", base)
-        else:
-            found[base] = value
+        elif found.setdefault(base, value) != value:
+            raise invalid(f"Invalid '{base}': it was sent with different values.", base)
     return found
 
 

@@ -38,6 +38,7 @@ def test_without_models_the_server_is_alive_and_not_ready(unloaded: TestClient) 
                 "error": None,
                 "languages": None,
                 "download": None,
+                "conversion_seconds": None,
             }
         ],
     }

@@ -19,7 +19,7 @@ async def test_page_and_library_open_without_the_server(browser: Browser) -> Non
             await page.locator("#library > summary").click()
             await page.locator("#library-list .open").click()
             await wait_for_segments(page, *SENTENCES)
-            await page.get_by_role("button", name="SRT").click()
+            await page.get_by_role("button", name="SRT", exact=True).click()
             await page.get_by_role("alert").get_by_text("The server makes this file").wait_for()
             async with page.expect_download():
                 await page.get_by_role("button", name="JSON").click()

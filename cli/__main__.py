@@ -72,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_transcribe(commands.add_parser("transcribe", help="transcribe audio and video files"))
-    _add_convert(commands.add_parser("convert", help="convert edited SRT subtitles to another format"))
+    _add_convert(
+        commands.add_parser("convert", help="convert edited SRT or WebVTT subtitles to another format")
+    )
     models = commands.add_parser("models", help="list the known models, and which of them are downloaded")
     models.set_defaults(run=_models)
     _add_pull(commands.add_parser("pull", help="download models into the cache"))
@@ -160,7 +162,7 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help="subtitles in SubRip (SRT), UTF-8; - for stdin"
+        "file", metavar="FILE", type=Path, help="subtitles in SubRip (SRT) or WebVTT, UTF-8; - for stdin"
     )
     parser.add_argument("--format", choices=FORMATS, required=True)
     parser.add_argument("--output", metavar="FILE", type=Path, help="default: stdout")

@@ -1,4 +1,4 @@
-"""Run the command `convert FILE`: SubRip subtitles, which a person may have edited, to another format."""
+"""Run the command `convert FILE`: SubRip or WebVTT that a person may have edited, to another format."""
 
 import argparse
 import asyncio
@@ -15,7 +15,7 @@ from transcripts.cues import Cue
 from transcripts.subtitles import (
     MAX_SRT_CHARS,
     SubtitleError,
-    read_srt,
+    read_subtitles,
     transcript_of,
     write_ass,
     write_srt,
@@ -33,7 +33,7 @@ def convert(args: argparse.Namespace) -> int:
     if (args.format == MP4) != (args.video is not None):
         args.fail("mp4 needs --video" if args.format == MP4 else "--video needs --format mp4")
     try:
-        cues = read_srt(_text(args.file))
+        cues = read_subtitles(_text(args.file), labels=False)
     except UnicodeDecodeError:
         print_error(f"{args.file}: this is no text in UTF-8")
         return UNUSABLE

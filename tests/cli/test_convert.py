@@ -51,13 +51,19 @@ def test_result_is_written_to_a_file(tmp_path: Path) -> None:
     assert main(["convert", edited(tmp_path), "--format", "srt", "--output", str(tmp_path)]) == NO_FILE
 
 
+def test_webvtt_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = edited(tmp_path, b"WEBVTT\n\n00:01.000 --> 00:02.000\n<v Ann>this &amp; that\n")
+    assert main(["convert", path, "--format", "srt"]) == OK
+    assert capsys.readouterr().out == "1\n00:00:01,000 --> 00:00:02,000\nthis & that\n"
+
+
 @pytest.mark.parametrize(
     ("content", "message", "code"),
     [
         (b"hello", "line 1: 'hello' is no time", UNUSABLE),
         (b"\xff\xfe", "this is no text in UTF-8", UNUSABLE),
         (b"", "there are no subtitles", UNUSABLE),
-        (b"WEBVTT\n\n00:01.000 --> 00:02.000\nx\n", "this is WebVTT, not SubRip", UNUSABLE),
+        (b"WEBVTT\n\nhello\n00:01.000\n", "line 4", UNUSABLE),
         (None, "none.srt: No such file or directory\n", NO_FILE),
     ],
 )

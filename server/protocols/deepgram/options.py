@@ -72,9 +72,14 @@ class _Query(BaseModel):
     replace: list[str] = []
     profanity_filter: bool = False
     numerals: bool = False
-    summarize: str = "false"
+    summarize: bool = False
     start: float = 0.0
     end: float | None = None
+
+    @field_validator("summarize", mode="before")
+    @classmethod
+    def _of_any_version(cls, value: object) -> object:
+        return True if isinstance(value, str) and value.lower() == "v2" else value
 
     @field_validator("endpointing", "utterance_end_ms", mode="wrap")
     @classmethod
@@ -146,7 +151,7 @@ def parse_options(query: Iterable[tuple[str, str]], defaults: SessionOptions) ->
         track=given.track,
         multichannel=given.multichannel,
         within=_within(given),
-        summarized=given.summarize.lower() not in ("false", "0", "no", "off"),
+        summarized=given.summarize,
     )
 
 

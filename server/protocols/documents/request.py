@@ -105,6 +105,10 @@ def parse_transcript(content: bytes) -> GivenTranscript:
         raise invalid(f"Invalid '{param}': {sentence_of(first)}.", param) from None
     if sum(len(segment.text) for segment in fields.segments) > MAX_CHARS:
         raise invalid(f"The texts have more than {MAX_CHARS} characters together.", "segments")
+    for number, each in enumerate(fields.segments):
+        if each.end < each.start:
+            param = f"segments.{number}.end"
+            raise invalid(f"Invalid '{param}': the segment ends before it begins.", param)
     segments = sorted(map(_segment, fields.segments), key=lambda segment: segment.start)
     summary = "" if fields.summary is None else fields.summary.text
     given = () if fields.chapters is None else fields.chapters.items

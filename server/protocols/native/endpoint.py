@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from server.connection.ended_session import EndedSession
 from server.connection.endpoint import ResumeRequest, SessionRequest, WebSocketEndpoint
 from server.connection.protocol import StreamInput, WireProtocol
 from server.connection.session_registry import SessionRegistry, digest, new_token
-from server.errors import ClientError
+from server.errors import CLOSE_BAD_REQUEST, ClientError
 from server.http.exception_handlers import http_error_of
 from server.protocols.native.protocol import NativeEndedMessages, NativeProtocol
 from server.protocols.native.session_config import SessionConfig, session_from_query
@@ -106,7 +106,7 @@ class NativeEndpoint(WebSocketEndpoint):
         self._sessions.end(key)
 
     def open(self, websocket: WebSocket) -> SessionRequest:
-        query = dict(websocket.query_params)
+        query = _once(websocket.query_params.multi_items())
         recognizer = self._recognizer(query)
         config = SessionConfig(self.settings.session_options()).begun(session_from_query(query))
         # Only session.created carries the token, so a client that does not receive it cannot resume.
@@ -168,3 +168,13 @@ class NativeEndpoint(WebSocketEndpoint):
             "limits": {"max_message_bytes": self.settings.max_message_bytes},
             "recognizer": dataclasses.asdict(description),
         }
+
+
+def _once(query: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the parameters of a URL. Raises ClientError for one with different values."""
+    found: dict[str, str] = {}
+    for name, value in query:
+        if found.setdefault(name, value) != value:
+            message = f"`{name}` was sent with different values."
+            raise ClientError("invalid_value", message, param=name, close=CLOSE_BAD_REQUEST)
+    return found

@@ -154,6 +154,7 @@ def test_unknown_names_are_ignored() -> None:
         ("redact=pii", "redact"),
         ("replace=:x", "replace"),
         (f"replace={'x' * 101}", "replace"),
+        ("summarize=v9", "summarize"),
         ("start=-1", "start"),
         ("start=2&end=1", "end"),
         ("language=klingonese", "language"),

@@ -88,6 +88,7 @@ def test_document_is_made_for_word(client: TestClient) -> None:
         ({"segments": [{"start": 0, "end": 1, "text": "a" * 600_000}] * 2}, "segments"),
         ({"segments": [{"start": -1, "end": 1, "text": "a"}]}, "segments.0.start"),
         ({"segments": [{"start": 0, "end": MAX_SECONDS + 1, "text": "a"}]}, "segments.0.end"),
+        ({"segments": [{"start": 2, "end": 1, "text": "a"}]}, "segments.0.end"),
         ({"segments": [{"start": 0, "end": 1, "text": 5}]}, "segments.0.text"),
         ({"segments": [], "title": "a" * 501}, "title"),
         ({"segments": [], "summary": "a"}, "summary"),
@@ -156,6 +157,11 @@ async def test_requests_beyond_the_bound_are_refused() -> None:
         assert (await client.post("/v1/documents?format=srt", json=TALK)).status_code == 200
 
 
+def _in_order(segment: dict[str, Any]) -> dict[str, Any]:
+    start, end = sorted((segment["start"], segment["end"]))
+    return segment | {"start": start, "end": end}
+
+
 SECONDS: Final = st.floats(0, 100, allow_nan=False) | st.integers(0, MAX_SECONDS)
 WORDS: Final = st.fixed_dictionaries({"word": st.text(max_size=8), "start": SECONDS, "end": SECONDS})
 SEGMENTS: Final = st.fixed_dictionaries(
@@ -166,7 +172,7 @@ SEGMENTS: Final = st.fixed_dictionaries(
         "speaker": st.none() | st.text(max_size=4),
         "words": st.lists(WORDS, max_size=4),
     }
-)
+).map(_in_order)
 
 
 @given(segments=st.lists(SEGMENTS, max_size=6))

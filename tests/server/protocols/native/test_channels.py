@@ -161,6 +161,13 @@ def test_a_bad_number_of_channels_closes_with_its_name(server: Server, channels:
     assert client.close_code == 4000
 
 
+def test_parameter_with_two_values_closes_with_its_name(server: Server) -> None:
+    with Client(f"{server.ws}?channels=2&channels=2&channels=3") as client:
+        (error,) = client.hear_until_closed()
+    assert (error["error"]["code"], error["error"]["param"]) == ("invalid_value", "channels")
+    assert client.close_code == 4000
+
+
 def test_one_channel_may_be_kept_apart(server: Server) -> None:
     with session(server, multichannel="1", channels="1", diarize="true") as client:
         client.talk(part(FIRST_MS))

@@ -502,10 +502,18 @@ class Session:
             self.effects.append(CancelTask(task))
 
     def _find(self, task: RecognitionTask) -> Utterance | None:
-        """Return the utterance of a task that is done, or None if it was dropped or its result has left."""
+        """Return the utterance of a task that is done, or None if it was dropped or its result has left.
+
+        Of a closed utterance, a task that was withdrawn while it ran does not count: the text may have been
+        asked for again, in another language.
+        """
         utterance = self._utterance(task.utterance)
-        if utterance is not None and task in utterance.tasks:
+        if utterance is None:
+            return None
+        if task in utterance.tasks:
             utterance.tasks.remove(task)
+        elif utterance.clip is not None:
+            return None
         return utterance
 
     def _utterance(self, number: int) -> Utterance | None:

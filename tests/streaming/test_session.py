@@ -543,6 +543,28 @@ def test_uncertain_final_is_recognized_in_the_language_before() -> None:
     assert take_task(session) is None
 
 
+def test_late_result_of_a_withdrawn_task_does_not_answer_the_second_recognition() -> None:
+    session = Session(SessionOptions(), hops_per_step=1000)
+    feed(session, (True, SECOND), (False, SECOND))
+    first = take_task(session)
+    feed(session, (True, SECOND), (False, 4 * HOP))
+    eager = take_task(session)
+    feed(session, (False, SECOND))
+    second = take_task(session)
+    assert first is not None
+    assert eager is not None
+    assert second is not None
+    assert (eager.kind, second.kind) == (TaskKind.EAGER, TaskKind.FINAL)
+    session.receive_hypothesis(first, say("Guten Tag.", "de", 0.9))
+    session.receive_hypothesis(second, say("Já.", "is", 0.3))
+    again = take_task(session)
+    assert again is not None
+    session.receive_hypothesis(eager, say("Já.", "is", 0.3))
+    assert [final.hypothesis.text for final in finals(take_events(session))] == ["Guten Tag."]
+    session.receive_hypothesis(again, say("Ja.", "de", 0.2))
+    assert [final.hypothesis.text for final in finals(take_events(session))] == ["Ja."]
+
+
 @pytest.mark.parametrize(
     "said",
     [say("Oui.", "fr", 0.6), say("Yes.", "fr", None), say("Ja.", "de", 0.3), say("", "fr", 0.1)],

@@ -1,7 +1,7 @@
 """Write subtitles as SubRip (SRT), WebVTT (W3C, 2019) and Advanced SubStation Alpha; read the first two."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import unescape
 from typing import Final
 
@@ -109,19 +109,10 @@ def read_srt(text: str) -> list[Cue]:
     Raises SubtitleError, which names the line, for anything else, and beyond MAX_SRT_CHARS, MAX_SRT_CUES or
     MAX_SRT_LINES.
     """
-    if len(text) > MAX_SRT_CHARS:
-        raise SubtitleError(f"the subtitles have more than {MAX_SRT_CHARS} characters")
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    if lines[0].split()[:1] == ["WEBVTT"]:
+    lines = _lines(text)
+    if _is_vtt(lines):
         raise SubtitleError("this is WebVTT, not SubRip")
-    cues: list[Cue] = []
-    for number, block in _blocks(lines):
-        cue = _cue(number, block)
-        if cue is not None:
-            cues.append(cue)
-        if len(cues) > MAX_SRT_CUES:
-            raise SubtitleError(f"the subtitles have more than {MAX_SRT_CUES} cues")
-    return sorted(cues, key=lambda cue: (cue.start, cue.end))
+    return _read_srt(lines)
 
 
 def read_subtitles(text: str, *, labels: bool) -> list[Cue]:
@@ -132,9 +123,10 @@ def read_subtitles(text: str, *, labels: bool) -> list[Cue]:
 
     Raises SubtitleError as `read_srt` does.
     """
-    if text.removeprefix("\ufeff").split("\n", 1)[0].split()[:1] == ["WEBVTT"]:
-        return _read_vtt(text)
-    cues = read_srt(text)
+    lines = _lines(text)
+    if _is_vtt(lines):
+        return _read_vtt(lines)
+    cues = _read_srt(lines)
     return _labelled(cues) if labels and cues and _LABEL.fullmatch(cues[0].lines[0]) else cues
 
 
@@ -153,50 +145,6 @@ def _labelled(cues: Sequence[Cue]) -> list[Cue]:
     return found
 
 
-def _read_vtt(text: str) -> list[Cue]:
-    """Return the cues of WebVTT, without notes, styles and settings. Raises SubtitleError."""
-    if len(text) > MAX_SRT_CHARS:
-        raise SubtitleError(f"the subtitles have more than {MAX_SRT_CHARS} characters")
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    cues: list[Cue] = []
-    block: list[str] = []
-    for number, line in enumerate([*lines, ""], 1):
-        if line.strip():
-            block.append(line)
-            continue
-        first = number - len(block)
-        if block and first > 1 and not _VTT_OTHER.match(block[0]):
-            cue = _vtt_cue(first, block)
-            if cue is not None:
-                cues.append(cue)
-        block = []
-        if len(cues) > MAX_SRT_CUES:
-            raise SubtitleError(f"the subtitles have more than {MAX_SRT_CUES} cues")
-    return sorted(cues, key=lambda cue: (cue.start, cue.end))
-
-
-def _vtt_cue(number: int, block: Sequence[str]) -> Cue | None:
-    place = 1 if "-->" not in block[0] and len(block) > 1 else 0
-    found = _VTT_TIMES.fullmatch(block[place])
-    if found is None:
-        shown = block[place].strip()[:_SHOWN]
-        raise SubtitleError(
-            f"line {number + place}: {shown!r} is no time such as 00:00:01.000 --> 00:00:02.500"
-        )
-    parts = [part or "0" for part in found.groups()]
-    start, end = _ms(*parts[:4]), _ms(*parts[4:])
-    if start >= end:
-        raise SubtitleError(f"line {number + place}: the cue ends before it begins")
-    written = block[place + 1 :]
-    if len(written) > MAX_SRT_LINES:
-        raise SubtitleError(f"line {number}: the cue has more than {MAX_SRT_LINES} lines")
-    voice = next((found for line in written if (found := _VOICE.search(line))), None)
-    plain = (unescape(_VTT_TAGS.sub("", line)).strip() for line in written)
-    speaker = " ".join(unescape(voice[1]).split()) if voice else ""
-    kept = tuple(filter(None, plain))
-    return Cue(start, end, kept, speaker or None) if kept else None
-
-
 def transcript_of(cues: Sequence[Cue], source: str) -> Transcript:
     """Return subtitles as a transcript, with one segment for each cue and no model."""
     segments = (
@@ -206,6 +154,37 @@ def transcript_of(cues: Sequence[Cue], source: str) -> Transcript:
         for cue in cues
     )
     return Transcript(source, "", tuple(segments))
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of subtitles, without a byte order mark. Raises SubtitleError beyond MAX_SRT_CHARS."""
+    if len(text) > MAX_SRT_CHARS:
+        raise SubtitleError(f"the subtitles have more than {MAX_SRT_CHARS} characters")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _is_vtt(lines: Sequence[str]) -> bool:
+    return lines[0].split()[:1] == ["WEBVTT"]
+
+
+def _read_srt(lines: Sequence[str]) -> list[Cue]:
+    return _in_order(_cue(number, block) for number, block in _blocks(lines))
+
+
+def _read_vtt(lines: Sequence[str]) -> list[Cue]:
+    """Return the cues of WebVTT, without notes, styles and settings. Raises SubtitleError."""
+    return _in_order(_vtt_cue(number, block) for number, block in _vtt_blocks(lines))
+
+
+def _in_order(cues: Iterable[Cue | None]) -> list[Cue]:
+    """Return the cues that have text. Raises SubtitleError beyond MAX_SRT_CUES."""
+    found: list[Cue] = []
+    for cue in cues:
+        if cue is not None:
+            found.append(cue)
+        if len(found) > MAX_SRT_CUES:
+            raise SubtitleError(f"the subtitles have more than {MAX_SRT_CUES} cues")
+    return sorted(found, key=lambda cue: (cue.start, cue.end))
 
 
 def _blocks(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
@@ -234,20 +213,52 @@ def _number(line: str) -> int:
 
 def _cue(number: int, block: Sequence[str]) -> Cue | None:
     place = 1 if block[0].strip().isdecimal() and len(block) > 1 else 0
-    found = _TIMES.fullmatch(block[place])
+    start, end, written = _timed(number, block, place, _TIMES, "00:00:01,000 --> 00:00:02,500")
+    lines = tuple(filter(None, (_TAGS.sub("", line).strip() for line in written)))
+    return Cue(start, end, lines) if lines else None
+
+
+def _vtt_blocks(lines: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the first line, counted from 1, and the lines of each cue."""
+    block: list[str] = []
+    for number, line in enumerate([*lines, ""], 1):
+        if line.strip():
+            block.append(line)
+            continue
+        first = number - len(block)
+        if block and first > 1 and not _VTT_OTHER.match(block[0]):
+            yield first, block
+        block = []
+
+
+def _vtt_cue(number: int, block: Sequence[str]) -> Cue | None:
+    place = 1 if "-->" not in block[0] and len(block) > 1 else 0
+    start, end, written = _timed(number, block, place, _VTT_TIMES, "00:00:01.000 --> 00:00:02.500")
+    voice = next((found for line in written if (found := _VOICE.search(line))), None)
+    speaker = " ".join(unescape(voice[1]).split()) if voice else ""
+    lines = tuple(filter(None, (unescape(_VTT_TAGS.sub("", line)).strip() for line in written)))
+    return Cue(start, end, lines, speaker or None) if lines else None
+
+
+def _timed(
+    number: int, block: Sequence[str], place: int, times: re.Pattern[str], example: str
+) -> tuple[int, int, Sequence[str]]:
+    """Return the start and the end of a cue in ms, and the lines after its times. Raises SubtitleError.
+
+    number: of its first line; place: of the line with its times, in `block`
+    """
+    found = times.fullmatch(block[place])
     if found is None:
         shown = block[place].strip()[:_SHOWN]
-        raise SubtitleError(
-            f"line {number + place}: {shown!r} is no time such as 00:00:01,000 --> 00:00:02,500"
-        )
-    start, end = _ms(*found.groups()[:4]), _ms(*found.groups()[4:])
+        raise SubtitleError(f"line {number + place}: {shown!r} is no time such as {example}")
+    parts = [part or "0" for part in found.groups()]  # WebVTT may leave out hours
+    start, end = _ms(*parts[:4]), _ms(*parts[4:])
     if start >= end:
         raise SubtitleError(f"line {number + place}: the cue ends before it begins")
     written = block[place + 1 :]
     if len(written) > MAX_SRT_LINES:
         raise SubtitleError(f"line {number}: the cue has more than {MAX_SRT_LINES} lines")
-    lines = tuple(filter(None, (_TAGS.sub("", line).strip() for line in written)))
-    return Cue(start, end, lines) if lines else None
+    return start, end, written
 
 
 def _ms(hours: str, minutes: str, seconds: str, fraction: str) -> int:

@@ -468,8 +468,7 @@ class JobRunner:
             self._on_audio(run.job.owner, seconds_from_samples(len(part) * len(part.channels)))
             number += 1
         seconds = seconds_from_samples(position - first)
-        await self._store_summary(run)
-        await self._store_chapters(run)
+        await self._write(run)
         segments = await self._with_speakers(run, path, models, first)
         progress.is_ending = True
         await asyncio.to_thread(
@@ -483,32 +482,28 @@ class JobRunner:
         )
         log.info("job.succeeded job=%s seconds=%.1f parts=%d", run.job.id, seconds, number)
 
-    async def _store_summary(self, run: Run) -> None:
-        """Summarize the text of all parts, if that is wanted and no earlier run has done it."""
-        if not run.job.options.summarize or run.job.summary is not None:
+    async def _write(self, run: Run) -> None:
+        """Store the summary and the chapters that are wanted, unless an earlier run has stored them."""
+        job = run.job
+        needs_summary = job.options.summarize and job.summary is None
+        needs_chapters = job.options.chapters and job.chapters is None
+        if not (needs_summary or needs_chapters):
             return
         await asyncio.to_thread(self._store.report, run, step=JobStep.SUMMARY)
-        found = await asyncio.to_thread(self._store.parts, run.job.id)
-        summary = await self._summarizer.summarize(
-            [each.hypothesis.text for part in found for each in part.segments]
-        )
-        await asyncio.to_thread(
-            self._store.report, run, step=None, summary=SUMMARY.dump_json(summary).decode()
-        )
-        log.info("job.summarized job=%s method=%s", run.job.id, summary.method)
-
-    async def _store_chapters(self, run: Run) -> None:
-        """Divide the text of all parts into chapters, if that is wanted and no earlier run has done it."""
-        if not run.job.options.chapters or run.job.chapters is not None:
-            return
-        await asyncio.to_thread(self._store.report, run, step=JobStep.SUMMARY)
-        found = await asyncio.to_thread(self._store.parts, run.job.id)
-        segments = [each for part in found for segment in part.segments for each in split_segment(segment)]
-        chapters = await self._summarizer.chapters(passages_of(segments))
-        await asyncio.to_thread(
-            self._store.report, run, step=None, chapters=CHAPTERS.dump_json(chapters).decode()
-        )
-        log.info("job.divided job=%s chapters=%d", run.job.id, len(chapters.items))
+        found = await asyncio.to_thread(self._store.parts, job.id)
+        segments = [segment for part in found for segment in part.segments]
+        if needs_summary:
+            summary = await self._summarizer.summarize([each.hypothesis.text for each in segments])
+            written = SUMMARY.dump_json(summary).decode()
+            step = JobStep.SUMMARY if needs_chapters else None
+            await asyncio.to_thread(self._store.report, run, step=step, summary=written)
+            log.info("job.summarized job=%s method=%s", job.id, summary.method)
+        if needs_chapters:
+            passages = passages_of(each for segment in segments for each in split_segment(segment))
+            chapters = await self._summarizer.chapters(passages)
+            written = CHAPTERS.dump_json(chapters).decode()
+            await asyncio.to_thread(self._store.report, run, step=None, chapters=written)
+            log.info("job.divided job=%s chapters=%d", job.id, len(chapters.items))
 
     async def _with_speakers(
         self, run: Run, path: Path, models: ModelClients, first: int

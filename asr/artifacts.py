@@ -12,6 +12,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -96,6 +97,26 @@ def default_cache(environ: Mapping[str, str] = os.environ) -> Path:
     return (Path(user) if user else Path.home() / ".cache") / "stt-server" / "models"
 
 
+@contextmanager
+def locked(path: Path, waiting: str, reporter: Reporter) -> Iterator[None]:
+    """Hold a lock file, so that of several processes one does the work. Raises OSError.
+
+    waiting: the sentence that is reported if another process holds it
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        reporter.note(waiting)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 @dataclass(frozen=True, slots=True)
 class ArtifactStore:
     """Find and fetch the artifacts of a catalogue.
@@ -155,23 +176,14 @@ class ArtifactStore:
 
         Raises ArtifactUnavailable, which names every source and why it failed.
         """
-        from filelock import FileLock, Timeout
-
         reporter = reporter or LogReporter()
         if found := self.find(name):
             return found
         try:
             self.cache.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.cache / f"{name}.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                reporter.note(f"Another process is downloading {name}; waiting for it.")
-                lock.acquire()
-            try:
+            waiting = f"Another process is downloading {name}; waiting for it."
+            with locked(self.cache / f"{name}.lock", waiting, reporter):
                 return self.find(name) or self._fetch(self.artifact(name), reporter)
-            finally:
-                lock.release()
         except OSError as error:
             unavailable = self._unavailable(self.artifact(name), [(f"cache {self.cache}", str(error))])
             unavailable.cache_problem = f"{self.cache}: {error.strerror or error}"

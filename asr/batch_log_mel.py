@@ -6,13 +6,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from asr.log_mel import FLOOR, RANGE
 from audio.clip import Samples
 
 # Takes audio and the lengths of its rows, as `upload` returns them, and returns the model's inputs by name.
 BatchLogMel = Callable[[Tensor, Tensor], dict[str, Tensor]]
 
-WHISPER_FLOOR: Final = 1e-10  # The least power before the logarithm.
-WHISPER_RANGE: Final = 8.0  # log10 of the range of powers in a row; lower powers are raised.
 CONFORMER_FLOOR: Final = 2.0**-24  # is added to the power before the logarithm
 CONFORMER_EPSILON: Final = 1e-5  # is added to the standard deviation
 
@@ -57,8 +56,8 @@ class _WhisperLogMel:
     def __call__(self, audio: Tensor, lengths: Tensor) -> dict[str, Tensor]:
         spectrum = torch.stft(audio, self._fft, self._hop, window=self._window, return_complex=True)
         power = torch.view_as_real(spectrum[..., :-1]).square().sum(-1)
-        mel = (self._filters @ power).clamp_(min=WHISPER_FLOOR).log10_()
-        least = mel.amax((1, 2), keepdim=True) - WHISPER_RANGE
+        mel = (self._filters @ power).clamp_(min=FLOOR).log10_()
+        least = mel.amax((1, 2), keepdim=True) - RANGE
         return {"input_features": (torch.maximum(mel, least) + 4) / 4}
 
 

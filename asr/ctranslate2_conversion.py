@@ -8,14 +8,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
-from asr.artifacts import LogReporter, Reporter, default_cache
+from asr.artifacts import LogReporter, Reporter, default_cache, locked
 from asr.errors import UnsupportedModel
 from asr.memory_usage import weights_size
 
@@ -48,7 +45,8 @@ def converted(source: Path, cache: Path | None = None, reporter: Reporter | None
     if target.is_dir():
         return target
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / f"{target.name}.lock", f"Another process is converting {source}.", reporter):
+    waiting = f"Another process is converting {source}; waiting for it."
+    with locked(cache / f"{target.name}.lock", waiting, reporter):
         if not target.is_dir():
             _remove_outdated(cache, _place(source))
             for left in cache.glob(f"{glob.escape(target.name)}.*/"):
@@ -63,20 +61,6 @@ def discard(folder: Path) -> None:
     """Remove a converted model, so that the next load converts it again. Raises OSError."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as emptied, suppress(FileNotFoundError):
         folder.rename(Path(emptied) / folder.name)  # No process sees a part of it.
-
-
-@contextmanager
-def _locked(path: Path, note: str, reporter: Reporter) -> Iterator[None]:
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        reporter.note(f"{note} Waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _place(source: Path) -> Path:

@@ -333,15 +333,14 @@ def _loaded(source: Path, model: str, requested: str, options: _CheckpointOption
 
     model: its name in the description
     """
-    if _is_ctranslate2(source) or options.convert is False:
-        return _described(_recognizer(source, options), model, requested)
-    if options.convert:
-        return _described(_converted(source, options), model, requested)
-    if not _is_faster_converted(source, options):
+    wanted = _is_faster_converted(source, options) if options.convert is None else options.convert
+    if not wanted or _is_ctranslate2(source):
         return _described(_recognizer(source, options), model, requested)
     try:
         return _described(_converted(source, options), model, requested)
     except UnsupportedModel as error:
+        if options.convert:
+            raise
         reason = f"PyTorch runs {model}, because {error}"
     log.warning("model.not_converted: %s", reason)
     loaded = _described(_recognizer(source, options), model, requested)

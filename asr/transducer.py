@@ -170,10 +170,7 @@ class TransducerDecoder:
         batch.start(encoded, valid)
         records: list[Tensor] = []
         while batch.is_live():
-            for _ in range(steps_per_look):
-                batch.read_frames(encoded)
-                step()
-                records.append(batch.record.clone())
+            records += batch.repeat(step, encoded, steps_per_look)
         return _emissions(records, len(encoded))
 
     def _prepare(self, rows: int, boost: "_PhraseBonus | None") -> "tuple[_Batch, Step]":
@@ -221,7 +218,16 @@ class _Batch:
         """Return whether a row has frames left."""
         return bool((self._frame < self._valid).any())
 
-    def read_frames(self, encoded: Tensor) -> None:
+    def repeat(self, step: Step, encoded: Tensor, times: int) -> list[Tensor]:
+        """Return the record of each step; step: this one's own, or what was captured of it."""
+        records: list[Tensor] = []
+        for _ in range(times):
+            self._read_frames(encoded)
+            step()
+            records.append(self.record.clone())
+        return records
+
+    def _read_frames(self, encoded: Tensor) -> None:
         """Take the frame of each row, before a step."""
         rows, width = encoded.shape[:2]
         index = torch.arange(rows, device=encoded.device), self._frame[:rows].clamp(max=width - 1)
@@ -266,17 +272,12 @@ def _agree(batch: _Batch, step: Step) -> bool:
     rows, width = batch.here.shape
     encoded = torch.randn(rows, CHECKED_FRAMES, width, generator=noise).to(batch.here)
     valid = torch.full((rows,), CHECKED_FRAMES, device=encoded.device)
-    records: list[Tensor] = []
-    for each in (batch.step, step):
+
+    def records(of: Step) -> Tensor:
         batch.start(encoded, valid)
-        emitted: list[Tensor] = []
-        for _ in range(2 * CHECKED_FRAMES):
-            batch.read_frames(encoded)
-            each()
-            emitted.append(batch.record.clone())
-        records.append(torch.stack(emitted))
-    plain, replayed = records
-    return torch.allclose(plain, replayed, rtol=1e-2, atol=1e-2)
+        return torch.stack(batch.repeat(of, encoded, 2 * CHECKED_FRAMES))
+
+    return torch.allclose(records(batch.step), records(step), rtol=1e-2, atol=1e-2)
 
 
 def _emissions(steps: list[Tensor], rows: int) -> list[list[Emission]]:

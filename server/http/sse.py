@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
+import orjson
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -14,7 +15,15 @@ from server.http.disconnect import cancel_on_disconnect
 
 log = logging.getLogger(__name__)
 
+KEEP_ALIVE: Final = b": keep-alive\n\n"  # a comment
+KEEP_ALIVE_SECONDS: Final = 15.0  # proxies close connections on which nothing is sent
 HTTP_TRANSPORT: Final = "stt.http_transport"  # key in the scope, set by HttpProtocol: the connection
+
+
+def encoded_event(fields: object, name: str | None = None) -> bytes:
+    """Return an event whose data are the fields as JSON; name: of the event, None for `message`."""
+    head = b"" if name is None else b"event: %s\n" % name.encode()
+    return b"%sdata: %s\n\n" % (head, orjson.dumps(fields))
 
 
 class EventStream(StreamingResponse):

@@ -13,7 +13,7 @@ from server.admission.controller import AdmissionController
 from server.errors import ApiError, ClientError, as_rate_limit
 from server.http.disconnect import cancel_on_disconnect
 from server.http.exception_handlers import http_error_of
-from server.http.sse import EventStream
+from server.http.sse import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, encoded_event
 from server.http.upload import Body, media_type_of
 from server.protocols.document_formats import DocumentFormat, write_document
 from server.protocols.documents import openapi
@@ -34,7 +34,6 @@ MAX_AT_ONCE: Final = 2  # documents; each needs some hundred MB if it has MAX_BY
 JSON: Final = (TYPES["json"],)
 SUBTITLE_TYPES: Final = (TYPES["text"], TYPES["vtt"], "application/x-subrip")
 MAX_SUMMARIES: Final = 8  # at once
-KEEP_ALIVE_SECONDS: Final = 15.0  # proxies close connections on which nothing is sent
 
 
 class DocumentsEndpoint:
@@ -130,7 +129,10 @@ async def _received(request: Request) -> AsyncIterator[Body]:
 
 
 async def _content(request: Request, body: Body, kinds: Collection[str] = JSON) -> bytes:
-    """Return the body of a request; kinds: the media types that it may have. Raises ApiError."""
+    """Return the body of a request. Raises ApiError.
+
+    kinds: the media types that are accepted
+    """
     if media_type_of(request) not in kinds:
         raise ApiError(415, f"The body must be {' or '.join(kinds)}.")
     content = bytearray()
@@ -168,16 +170,12 @@ async def _summary_events(
                 async with asyncio.timeout(keep_alive_seconds):
                     piece = await pieces.get()
             except TimeoutError:
-                yield b": keep-alive\n\n"
+                yield KEEP_ALIVE
                 continue
             if piece is None:
                 break
-            yield _event({"type": "summary.delta", "delta": piece})
-        yield _event({"type": "summary.done", **work.result()})
+            yield encoded_event({"type": "summary.delta", "delta": piece})
+        yield encoded_event({"type": "summary.done", **work.result()})
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
-
-
-def _event(fields: dict[str, object]) -> bytes:
-    return b"data: %s\n\n" % orjson.dumps(fields)

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Final
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -14,7 +13,7 @@ from starlette.responses import JSONResponse
 from jobs.job import JobState, JobTranscript
 from server.errors import ApiError, invalid, missing, restarting
 from server.http.exception_handlers import http_error_of
-from server.http.sse import EventStream
+from server.http.sse import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, encoded_event
 from server.protocols.job_endpoint import JobEndpoint, check_address, checked_id, job_errors_as_http, owner_of
 from server.protocols.job_fields import parse_job_fields
 from server.protocols.jobs import openapi
@@ -32,7 +31,6 @@ from server.protocols.jobs.rendering import Format, render_transcript
 
 MAX_PAGE: Final = 100
 CREDENTIAL: Final = "token"  # parameter of every URL (docs/security.md)
-KEEP_ALIVE_SECONDS: Final = 15.0  # proxies close connections on which nothing is sent
 
 
 class JobsEndpoint(JobEndpoint):
@@ -191,13 +189,13 @@ async def _events(
                             return_when=asyncio.FIRST_COMPLETED,
                         )
                         if not following.done() and not stopped.done():
-                            yield b": keep-alive\n\n"
+                            yield KEEP_ALIVE
                     change = following.result()
                 finally:
                     following.cancel()
                     await asyncio.gather(following, return_exceptions=True)
         except ApiError as error:
-            yield b"event: error\ndata: %s\n\n" % orjson.dumps(error.as_body()["error"])
+            yield encoded_event(error.as_body()["error"], "error")
         finally:
             stopped.cancel()
 

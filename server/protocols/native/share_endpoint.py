@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Final
 
-import orjson
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,7 +18,7 @@ from server.auth.share_tokens import SharePass, ShareTokens
 from server.connection.session_registry import SessionRegistry
 from server.errors import ApiError, models_not_ready, restarting, token_not_enough, try_again
 from server.http.exception_handlers import http_error_of
-from server.http.sse import EventStream
+from server.http.sse import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, encoded_event
 from server.protocols.native.share_links import ID_CHARS, MAX_LINKS, ShareLink, TooManyLinks, link_id_of
 from server.protocols.native.shared_transcript import ShareableSession, SharedTranscript
 from server.validation import Whole
@@ -33,7 +32,6 @@ MAX_READERS: Final = 1_000  # of this process
 MAX_SESSION_READERS: Final = 100
 RETRY_SECONDS: Final = 10.0  # after which a further reader may try again
 LINK_RETRY_SECONDS: Final = 60.0  # the shortest validity of a link
-KEEP_ALIVE_SECONDS: Final = 15.0  # proxies close connections on which nothing is sent
 END: Final = b"event: end\ndata: {}\n\n"
 
 
@@ -234,7 +232,7 @@ class Reader:
                     async with asyncio.timeout(min(keep_alive_seconds, left)):
                         await self._changed.wait()
                 except TimeoutError:
-                    yield b": keep-alive\n\n"
+                    yield KEEP_ALIVE
         yield _error(_refused())
 
 
@@ -253,4 +251,4 @@ def _too_many_links() -> ApiError:
 
 
 def _error(error: ApiError) -> bytes:
-    return b"event: error\ndata: %s\n\n" % orjson.dumps(error.as_body()["error"])
+    return encoded_event(error.as_body()["error"], "error")

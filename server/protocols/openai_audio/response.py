@@ -12,6 +12,7 @@ from asr.recognizer import Word
 from audio.clip import seconds_from_samples
 from postprocessing.summary_types import Chapters, Summary
 from server.errors import ApiError
+from server.http.sse import encoded_event
 from server.protocols.openai_audio.request import TranscriptionRequest
 from server.protocols.summary_fields import summary_fields
 from streaming.local_agreement import join_texts
@@ -86,9 +87,9 @@ class SseTranscript:
             delta |= _logprobs([segment], first=self._count == 0)
         self._count += 1
         if self._request.format != "diarized_json":
-            return _event(delta)
+            return encoded_event(delta)
         diarized = _diarized(self._count, segment, words=self._request.words)
-        return _event(delta | {"segment_id": diarized["id"]}) + _event(diarized)
+        return encoded_event(delta | {"segment_id": diarized["id"]}) + encoded_event(diarized)
 
     def done(
         self,
@@ -100,16 +101,12 @@ class SseTranscript:
         """Return the last event, with the whole text."""
         document = _json(self._request, transcript, seconds) | _added(summary, chapters)
         del document["usage"]  # that of this event counts tokens, for typed clients
-        return _event({"type": "transcript.text.done", **document})
+        return encoded_event({"type": "transcript.text.done", **document})
 
     @staticmethod
     def error(error: ApiError) -> bytes:
         """Return the event that replaces `done` after a failure."""
-        return _event(error.as_body())
-
-
-def _event(fields: Fields) -> bytes:
-    return b"data: " + orjson.dumps(fields) + b"\n\n"
+        return encoded_event(error.as_body())
 
 
 def _text(transcript: Transcript) -> str:

@@ -2,7 +2,7 @@
 
 import { apiKey } from "./api_key.js";
 import { errorMessage } from "./file_upload.js";
-import { SseParser } from "./sse.js";
+import { readEvents } from "./sse.js";
 import { t } from "./text.js";
 
 const base = new URL(".", document.baseURI);
@@ -77,14 +77,10 @@ export async function fetchDocument(format, json) {
  */
 export async function* fetchSummary(json, signal) {
   const response = await post("v1/summaries?chapters=true", json, "unreachable", signal);
-  const parser = new SseParser();
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  while (true) {
-    const { done, value } = await reader.read().catch(() => {
-      throw new RequestError(t("unreachable"), 0);
-    });
-    if (done) return;
-    for (const { data } of parser.push(value)) yield data;
+  try {
+    for await (const events of readEvents(response)) for (const { data } of events) yield data;
+  } catch {
+    throw new RequestError(t("unreachable"), 0);
   }
 }
 

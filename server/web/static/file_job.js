@@ -2,7 +2,7 @@
 
 import { errorMessage, formOf, retryAfterMs, segmentOf } from "./file_upload.js";
 import { Backoff } from "./reconnect.js";
-import { SseParser } from "./sse.js";
+import { readEvents } from "./sse.js";
 import { t } from "./text.js";
 
 const MAX_RECONNECT_MS = 15_000;
@@ -108,11 +108,9 @@ export class FileJob {
       return;
     }
     this.#count = 0;
-    const parser = new SseParser();
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+    for await (const events of readEvents(response)) {
       this.#backoff.reset();
-      for (const { name, data } of parser.push(chunk.value)) await this.#handle(name, data);
+      for (const { name, data } of events) await this.#handle(name, data);
     }
   }
 

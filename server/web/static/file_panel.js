@@ -5,7 +5,7 @@ import { problemOf } from "./file_check.js";
 import { isOpen } from "./file_queue.js";
 import { stateText } from "./queue_panel.js";
 import { t } from "./text.js";
-import { TimeRegion } from "./time_region.js";
+import { cutFields, TimeRegion } from "./time_region.js";
 
 export class FilePanel {
   #elements;
@@ -143,7 +143,7 @@ export class FilePanel {
     const startMs = isPart ? region.startMs : 0;
     const endMs = region ? region.endMs : seconds * 1000;
     // Of the part that the server cuts out, as it does where the page would mix the channels.
-    const trim = region?.fields ?? (isPart && this.#listener.keepsChannels() ? cutOf(region) : undefined);
+    const trim = region?.fields ?? (isPart && this.#listener.keepsChannels() ? cutFields(region) : undefined);
     const upload = isPart && !trim ? region.toWav() : file;
     const source = { file, url, upload, startMs, endMs, isPart, trim };
     this.#entry = this.#listener.enqueue({ name: file?.name ?? url, source }) ?? null;
@@ -165,9 +165,4 @@ export class FilePanel {
     if (fraction >= 0) this.#elements.progress.value = fraction;
     else this.#elements.progress.removeAttribute("value");
   }
-}
-
-/** Return the fields of a request for a part. */
-function cutOf({ startMs, endMs }) {
-  return { start: String(startMs / 1000), end: String(endMs / 1000) };
 }

@@ -2,7 +2,7 @@
 
 import { SEGMENTS } from "./caption_channel.js";
 import { Backoff } from "./reconnect.js";
-import { SseParser } from "./sse.js";
+import { readEvents } from "./sse.js";
 
 const SILENCE_MS = 45_000; // without a byte, after which the connection counts as dead; comments come every 15 s
 const FINISHED = { 401: "expired", 404: "ended" };
@@ -27,13 +27,10 @@ export async function followShared({ session, token }, { onLines, onState }) {
       const response = await fetch(url, { headers, signal: abort.signal, cache: "no-store" });
       if (!response.ok) return FINISHED[response.status] ?? "lost";
       onState(texts.isEmpty ? "waiting" : "live");
-      const parser = new SseParser();
-      const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-      for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) {
+      for await (const events of readEvents(response)) {
         backoff.reset();
         clearTimeout(timer);
         timer = setTimeout(() => abort.abort(), SILENCE_MS);
-        const events = parser.push(chunk.value);
         for (const { id, name, data } of events) {
           lastId = id ?? lastId;
           texts.apply(name, data);

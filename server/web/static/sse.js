@@ -1,4 +1,4 @@
-/** SseParser: parses server-sent events from a text stream (WHATWG HTML, "Server-sent events"). */
+/** SseParser, readEvents: parse server-sent events from a text stream (WHATWG HTML, "Server-sent events"). */
 
 export class SseParser {
   #rest = ""; // an incomplete event
@@ -9,6 +9,13 @@ export class SseParser {
     this.#rest = events.pop();
     return events.map(parse).filter(({ data }) => data !== undefined);
   }
+}
+
+/** Yield, for each chunk of a response, the events that it completes; none for a comment. */
+export async function* readEvents(response) {
+  const parser = new SseParser();
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let chunk = await reader.read(); !chunk.done; chunk = await reader.read()) yield parser.push(chunk.value);
 }
 
 /** Return {name, data, id} of the lines of an event. data: undefined for a comment */

@@ -32,9 +32,7 @@ export class TimeRegion {
 
   /** Fields of a request for this part. */
   get fields() {
-    if (this.isWholeFile) return {};
-    const end = Number.isNaN(this.#endMs) ? {} : { end: String(this.#endMs / 1000) };
-    return { start: String(this.#startMs / 1000), ...end };
+    return this.isWholeFile ? {} : cutFields(this);
   }
 
   close() {
@@ -59,4 +57,9 @@ export class TimeRegion {
       [this.#startMs, this.#endMs] = [startMs, endMs];
     this.#writeInputs();
   }
+}
+
+/** Return the fields of a request for a part. endMs: NaN for the end of the file */
+export function cutFields({ startMs, endMs }) {
+  return { start: String(startMs / 1000), ...(!Number.isNaN(endMs) && { end: String(endMs / 1000) }) };
 }

@@ -18,6 +18,7 @@ from server.observability.metrics import Metrics
 from server.protocols.deepgram.live_endpoint import DeepgramLiveEndpoint
 from tests.server.fakes import Line
 from tests.server.live_server import Client, Message, Server, free_settings, serve, spoken
+from tests.server.protocols.deepgram.live_client import closed, of, talk
 from tests.server.server_process import Program, scripted
 from tests.server.stereo import FIRST_MS, SECOND_MS, interleaved, part, silence
 from tests.waiting import until
@@ -44,23 +45,11 @@ def program() -> Iterator[Program]:
         yield running
 
 
+CUT = 3201  # bytes of a message, which do not end with a frame
+
+
 def listening(url: str, **query: str) -> Client:
     return Client(f"{url.replace('http', 'ws', 1)}/v1/listen?{urlencode(query)}")
-
-
-def talk(client: Client, data: bytes, chunk: int = 3201) -> None:
-    """Send bytes in messages that do not end with a frame."""
-    for start in range(0, len(data), chunk):
-        client.socket.send(data[start : start + chunk])
-
-
-def closed(client: Client) -> list[Message]:
-    client.say("CloseStream")
-    return client.hear_until_closed()
-
-
-def of(kind: str, messages: list[Message]) -> list[Message]:
-    return [message for message in messages if message["type"] == kind]
 
 
 def texts(messages: list[Message]) -> dict[int, str]:
@@ -76,7 +65,7 @@ def texts(messages: list[Message]) -> dict[int, str]:
 
 def test_two_who_speak_at_once_each_have_their_words(program: Program) -> None:
     with listening(program.url, **STEREO, diarize="true") as client:
-        talk(client, CALL)
+        talk(client, CALL, CUT)
         messages = closed(client)
     assert texts(messages) == SENTENCES
     assert client.close_code == 1000
@@ -106,7 +95,7 @@ def test_a_wav_says_itself_how_many_channels_it_has(program: Program, chunk: int
 def test_events_of_speech_name_their_channel(server: Server) -> None:
     asked = {"vad_events": "true", "utterance_end_ms": "500", "interim_results": "true"}
     with listening(server.url, **STEREO, **asked) as client:
-        talk(client, interleaved([silence(7600), part(FIRST_MS) + part(SECOND_MS) + silence(1000)]))
+        talk(client, interleaved([silence(7600), part(FIRST_MS) + part(SECOND_MS) + silence(1000)]), CUT)
         messages = closed(client)
     for kind in ("SpeechStarted", "UtteranceEnd"):
         assert {tuple(each["channel"]) for each in of(kind, messages)} == {(1, 2)}
@@ -117,10 +106,10 @@ def test_events_of_speech_name_their_channel(server: Server) -> None:
 def test_finalize_ends_the_utterance_of_each_channel_or_of_one(server: Server) -> None:
     both = interleaved([part((0, 1500)), part((0, 1500))])
     with listening(server.url, **STEREO) as client:
-        talk(client, both)
+        talk(client, both, CUT)
         client.say("Finalize")
         first = [client.hear(), client.hear()]
-        talk(client, both)
+        talk(client, both, CUT)
         client.say("Finalize", channel=1)
         second = client.hear()
         client.say("Finalize", channel=2)
@@ -138,7 +127,7 @@ def test_finalize_ends_the_utterance_of_each_channel_or_of_one(server: Server) -
 
 def test_finalize_is_answered_by_a_silent_channel_too(server: Server) -> None:
     with listening(server.url, **STEREO) as client:
-        talk(client, interleaved([silence(1500), part((0, 1500))]))
+        talk(client, interleaved([silence(1500), part((0, 1500))]), CUT)
         client.say("Finalize")
         answers = [client.hear(), client.hear()]
     said = {each["channel_index"][0]: each["channel"]["alternatives"][0]["transcript"] for each in answers}
@@ -187,7 +176,7 @@ def test_a_wav_that_never_comes_is_an_empty_stream(server: Server, last: str) ->
 
 def test_a_single_channel_may_be_called_multichannel(server: Server) -> None:
     with listening(server.url, **RAW) as client:
-        talk(client, spoken())
+        talk(client, spoken(), CUT)
         messages = closed(client)
     assert [each["channel_index"] for each in of("Results", messages)] == [[0, 1]] * 3
     assert of("Metadata", messages)[0]["channels"] == 1
@@ -195,7 +184,7 @@ def test_a_single_channel_may_be_called_multichannel(server: Server) -> None:
 
 def test_an_incomplete_frame_at_the_end_is_no_error(server: Server) -> None:
     with listening(server.url, **STEREO) as client:
-        talk(client, CALL + b"abc")
+        talk(client, CALL + b"abc", CUT)
         messages = closed(client)
     assert of("Error", messages) == []
     assert {each["channel_index"][0] for each in of("Results", messages)} == {0, 1}
@@ -208,7 +197,7 @@ def test_more_channels_than_free_places_are_refused() -> None:
         assert error["variant"] == "server_overloaded"
         assert client.close_code == 1013
         with listening(server.url, **STEREO) as client:
-            talk(client, CALL)
+            talk(client, CALL, CUT)
             with pytest.raises(InvalidStatus), listening(server.url, **RAW):
                 pass
             assert server.metric("stt_open_sessions") == 1

@@ -36,6 +36,7 @@ from tests.server.live_server import (
     serve,
     spoken,
 )
+from tests.server.protocols.deepgram.live_client import closed, of, talk
 from tests.streaming.fakes import sound
 from tests.waiting import until, wait_until
 
@@ -46,21 +47,6 @@ RAW = {"encoding": "linear16", "sample_rate": "16000", "model": "nova-3"}
 def listening(server: Server, **query: str) -> Iterator[Client]:
     with Client(f"{server.ws.removesuffix('/ws/stt')}/v1/listen?{urlencode(query)}") as client:
         yield client
-
-
-def talk(client: Client, pcm: bytes, chunk: int = 3200) -> None:
-    for start in range(0, len(pcm), chunk):
-        client.socket.send(pcm[start : start + chunk])
-
-
-def closed(client: Client) -> list[Message]:
-    """All that is still to come after CloseStream."""
-    client.say("CloseStream")
-    return client.hear_until_closed()
-
-
-def of(kind: str, messages: list[Message]) -> list[Message]:
-    return [message for message in messages if message["type"] == kind]
 
 
 def transcript(results: Message) -> str:

@@ -84,7 +84,7 @@ class OnlineSpeakers:
     def keep_names(self, names: Collection[str]) -> list[int]:
         """Forget all names but these, and return the numbers of the speakers who had them.
 
-        One who has spoken gets a letter; the voice of another one is forgotten, too.
+        A speaker who has spoken gets a letter in place of the name. If not, the voice is forgotten, too.
         """
         numbers = [n for n, label in enumerate(self.labels) if _is_name(label) and label not in names]
         for number in numbers:

@@ -106,8 +106,8 @@ async def test_new_voice_has_no_label_and_is_not_remembered() -> None:
 async def test_brief_utterance_and_first_voice_are_not_searched() -> None:
     client = HeldClient()
     async with searching() as found:
-        nobody = StreamSpeakers(client)
-        assert found.labelled(partial(1), nobody, beginning(A)).speaker is None
+        without_voices = StreamSpeakers(client)
+        assert found.labelled(partial(1), without_voices, beginning(A)).speaker is None
         speakers = await heard(client, A)
         assert found.labelled(partial(1), speakers, lambda utterance, samples: None).speaker is None
     assert SOON not in client.priorities

@@ -428,8 +428,8 @@ def lease_of(database: JobDatabase, job_id: str) -> str | None:
     return found
 
 
-class StarvedCheck(JobStore):
-    """Let a run look at its job only when the gate is open, as if its process got no time."""
+class StarvedStore(JobStore):
+    """Let a run that has begun use the database only when the gate is open, as if its process got no time."""
 
     def __init__(self, database: JobDatabase) -> None:
         super().__init__(database.engine, database.queue, retention_seconds=60, max_unfinished=9)
@@ -439,15 +439,18 @@ class StarvedCheck(JobStore):
         self.gate.wait(60)
         super().check(run)
 
+    def report(self, run: Run, **changes: Any) -> None:
+        self.gate.wait(60)
+        super().report(run, **changes)
+
 
 @pytest.mark.parametrize("lives", [True, False])
 async def test_last_attempt_of_a_starved_worker_counts_only_if_it_died(tmp_path: Path, lives: bool) -> None:
     options = JobsOptions(tmp_path)
     starved, other = WorkerLease.take(options), WorkerLease.take(options)
-    held = HeldRecognizer()
     with closing(JobDatabase(options)) as database:
-        store = StarvedCheck(database)
-        async with models(held) as clients:
+        store = StarvedStore(database)
+        async with models() as clients:
             job = await uploaded(Jobs(database), wav(TALK))
             for _ in range(2):  # two workers died on it
                 database.store.begin(job.id, JobState.TRANSCRIBING)
@@ -465,7 +468,6 @@ async def test_last_attempt_of_a_starved_worker_counts_only_if_it_died(tmp_path:
             else:
                 await runs[1]
             store.gate.set()
-            held.gate.set()
             await asyncio.gather(*runs)
         found = database.store.get(job.id)
     other.release()

@@ -22,6 +22,7 @@ from transcripts.speakers import spoken_by, with_speakers
 from transcripts.transcript import FilteredText, Transcript, TranscriptSegment
 
 MAX_CHANNELS: Final = 8  # that are kept apart
+MAX_POSITION: Final = 1e9  # seconds; no file is as long, and its samples can be counted
 
 
 class FileError(Exception):
@@ -43,7 +44,7 @@ class TooManyChannels(FileError):
 
 
 class TimeRangeError(ValueError):
-    """A range of a file is empty or negative; `param`: the wrong end of it."""
+    """A range of a file is empty, negative or too late; `param`: the wrong end of it."""
 
     def __init__(self, message: str, param: str) -> None:
         super().__init__(message)
@@ -54,17 +55,19 @@ class TimeRangeError(ValueError):
 class TimeRange:
     """Name a part of a file, in seconds from its beginning; end: None for the end of the file.
 
-    Raises TimeRangeError if it is empty or negative.
+    Raises TimeRangeError if it is empty or negative, or not before MAX_POSITION.
     """
 
     start: float = 0.0
     end: float | None = None
 
     def __post_init__(self) -> None:
-        if not (self.start >= 0 and math.isfinite(self.start)):
-            raise TimeRangeError("start must be 0 or more seconds", "start")
-        if self.end is not None and not (self.start < self.end < math.inf):
-            raise TimeRangeError("end must be after start", "end")
+        if not 0 <= self.start < MAX_POSITION:
+            raise TimeRangeError(
+                f"start must be 0 or more seconds, and less than {MAX_POSITION:.0e}", "start"
+            )
+        if self.end is not None and not self.start < self.end < MAX_POSITION:
+            raise TimeRangeError(f"end must be after start, and less than {MAX_POSITION:.0e} seconds", "end")
 
 
 WHOLE: Final = TimeRange()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -22,16 +23,22 @@ MAX_SECONDS: Final = 1800.0  # of a conversion; Whisper large takes one or two m
 _SOURCE: Final = "source.txt"  # in a converted model: the place of the model that it was made from
 _WEIGHTS: Final = ("*.safetensors", "*.bin")
 _POLL_SECONDS: Final = 1.0
-_PROGRAM: Final = ("-m", "asr.ctranslate2_converter")
+PROGRAM: Final = ("-m", "asr.ctranslate2_converter")
 _ROOT: Final = Path(__file__).parents[1]
 
 
-def converted(source: Path, cache: Path | None = None, reporter: Reporter | None = None) -> Path:
+def converted(
+    source: Path,
+    cache: Path | None = None,
+    reporter: Reporter | None = None,
+    program: Sequence[str] = PROGRAM,
+) -> Path:
     """Return the folder of a converted model; convert it if the cache does not have it.
 
     source: a folder in transformers' format
     cache: folder for converted models; by default ctranslate2/ in the cache of the models
     reporter: reports the conversion; None for the log
+    program: arguments of Python for the program that converts, before those for the source and the target
 
     The conversion runs in a process of its own, because it imports torch and transformers. Processes that
     want the same model wait for the first one. A new conversion removes those of other versions of the same
@@ -52,7 +59,7 @@ def converted(source: Path, cache: Path | None = None, reporter: Reporter | None
             for left in cache.glob(f"{glob.escape(target.name)}.*/"):
                 shutil.rmtree(left)  # A conversion that was killed left it.
             with tempfile.TemporaryDirectory(prefix=f"{target.name}.", dir=cache) as folder:
-                _convert(source, Path(folder), reporter)
+                _convert(source, Path(folder), reporter, program)
                 (Path(folder) / "model").rename(target)
     return target
 
@@ -95,7 +102,7 @@ def _remove_outdated(cache: Path, place: Path) -> None:
             discard(file.parent)
 
 
-def _convert(source: Path, folder: Path, reporter: Reporter) -> None:
+def _convert(source: Path, folder: Path, reporter: Reporter, program: Sequence[str]) -> None:
     """Convert into model/ in a folder. Raises UnsupportedModel and OSError."""
     name = _label(source)
     # The weights are kept as float16, so a model in float32 needs half of its size.
@@ -104,19 +111,19 @@ def _convert(source: Path, folder: Path, reporter: Reporter) -> None:
         raise OSError(f"{folder.parent} has {free / 1e6:.0f} MB free, and {least / 1e6:.0f} MB are needed")
     reporter.note(f"Converting {name} for CTranslate2. This is done once.")
     begun = time.monotonic()
-    _run(source, folder, name, reporter)
+    _run(source, folder, name, reporter, program)
     (folder / "model" / _SOURCE).write_text(str(_place(source)), encoding="utf-8")
     reporter.note(f"{name} was converted in {time.monotonic() - begun:.0f} s.")
 
 
-def _run(source: Path, folder: Path, name: str, reporter: Reporter) -> None:
+def _run(source: Path, folder: Path, name: str, reporter: Reporter, program: Sequence[str]) -> None:
     """Run the converter. Raises UnsupportedModel if it fails or takes too long."""
     begun = time.monotonic()
     errors = folder / "stderr"
     with (
         errors.open("wb") as stderr,
         subprocess.Popen(
-            [sys.executable, *_PROGRAM, str(source.resolve()), str((folder / "model").resolve())],
+            [sys.executable, *program, str(source.resolve()), str((folder / "model").resolve())],
             stdin=subprocess.PIPE,  # It ends with this process.
             stdout=subprocess.DEVNULL,
             stderr=stderr,

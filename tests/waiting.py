@@ -7,19 +7,24 @@ from collections.abc import Callable
 
 PATIENCE = 30.0  # seconds; a machine may be busy
 _TURNS = 100  # of the event loop before the first real sleep
+_LONGEST_SLEEP = 0.02  # seconds
 
 
 async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until the condition holds; let the event loop run meanwhile.
 
-    Looks once after each turn of the loop, then each millisecond.
+    Looks once after each turn of the loop, then each millisecond, and then less often.
     Raises AssertionError, which names the condition, if it does not hold within the given seconds.
     """
-    end, turns = time.monotonic() + seconds, 0
+    end, turns, sleep = time.monotonic() + seconds, 0, 0.001
     while not condition():
         assert time.monotonic() < end, _missed(condition, seconds)
         turns += 1
-        await asyncio.sleep(0 if turns < _TURNS else 0.001)
+        if turns < _TURNS:
+            await asyncio.sleep(0)
+        else:
+            await asyncio.sleep(sleep)
+            sleep = min(1.1 * sleep, _LONGEST_SLEEP)
 
 
 def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -30,7 +35,7 @@ def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> No
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, _missed(condition, seconds)
-        time.sleep(0.005)
+        time.sleep(_LONGEST_SLEEP)
 
 
 def _missed(condition: Callable[[], object], seconds: float) -> str:

@@ -218,7 +218,7 @@ def test_no_partial_is_of_less_than_the_lead_nor_of_a_clip_without_a_name(recogn
 
 
 @pytest.mark.parametrize("number", range(len(SENTENCES)))
-@pytest.mark.parametrize(("before", "behind"), [(200, 96), (200, 300), (300, 200), (400, 96), (400, 300)])
+@pytest.mark.parametrize(("before", "behind"), [(200, 300), (400, 96)])
 def test_every_word_is_right_whatever_the_margins(
     recognizer: PocketSphinx, number: int, before: int, behind: int
 ) -> None:

@@ -8,7 +8,7 @@ import uvloop
 from tests.faults.fault_plan import LINE, Fault
 from tests.faults.run import Plan, can_survive, report, run
 
-PLAN = Plan(800, seed=5, server_every=250)
+PLAN = Plan(300, seed=5, server_every=100)
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def worker_of(
         carry_out(runner, callbacks or CallbackSender(database.callbacks)),
         worker_id="one",
         jobs=jobs_at_once,
-        poll_seconds=0.02,
+        poll_seconds=0.05,
         beat_seconds=0.1,
     )
 

@@ -61,7 +61,7 @@ def main() -> dict[str, Any]:
         raw = transcriptions.with_raw_response.create(file=file, model="whisper-1")
     return {
         "version": openai.__version__,
-        "json": transcribe(),
+        "json": plain(raw.parse()),
         "text": transcribe(response_format="text"),
         "srt": transcribe(response_format="srt"),
         "vtt": transcribe(response_format="vtt"),

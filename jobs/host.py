@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -92,7 +93,9 @@ class JobsHost:
                 return
 
     async def _open(self) -> None:
-        # DBOS and SQLAlchemy are imported here.
+        # With DBOS and SQLAlchemy they take most of a second: not on the event loop.
+        for module in ("jobs.service", "jobs.worker", "jobs.runner", "jobs.callbacks"):
+            await asyncio.to_thread(import_module, module)
         from sqlalchemy.exc import SQLAlchemyError
 
         from jobs.service import JobDatabase, Jobs

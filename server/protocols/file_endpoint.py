@@ -5,7 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, Final
 
 from fastapi import APIRouter, Request
 
@@ -15,6 +15,7 @@ from engine.engine import Engine
 from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import FileTranscriber, TimeRange
 from engine.model_pool import ModelNotReady
+from postprocessing.summary import Summarizer
 from postprocessing.summary_types import Chapters, Summary
 from server.admission.controller import AdmissionController
 from server.admission.quotas import UsageMeter
@@ -33,9 +34,6 @@ from server.observability.metrics import Metrics
 from server.settings import Settings
 from streaming.model_clients import ModelClients
 from transcripts.transcript import Transcript, passages_of
-
-if TYPE_CHECKING:
-    from postprocessing.summary import Summarizer
 
 log = logging.getLogger(__name__)
 
@@ -154,9 +152,7 @@ class FileEndpoint(ABC):
         """Return the chapters of the transcript, by the configured model."""
         return await self._summarizer().chapters(passages_of(transcript.segments))
 
-    def _summarizer(self) -> "Summarizer":
-        from postprocessing.summary import Summarizer  # only for those who ask for one
-
+    def _summarizer(self) -> Summarizer:
         return Summarizer(self._settings.summary_endpoint())
 
     @contextmanager

@@ -4,17 +4,19 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
+from postprocessing.summary import Summarizer
 from server.admission.controller import AdmissionController
 from server.errors import ApiError, ClientError, as_rate_limit
 from server.http.disconnect import cancel_on_disconnect
 from server.http.exception_handlers import http_error_of
 from server.http.sse import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, encoded_event
 from server.http.upload import Body, media_type_of
+from server.http.url_parameters import refuse_unknown_parameters
 from server.protocols.document_formats import DocumentFormat, write_document
 from server.protocols.documents import openapi
 from server.protocols.documents.request import parse_transcript, read_segments
@@ -23,9 +25,6 @@ from server.protocols.summary_fields import summary_fields
 from server.settings import Settings
 from streaming.threads import run_in_thread_to_completion
 from transcripts.transcript import Transcript, chapters_fields, passages_of
-
-if TYPE_CHECKING:
-    from postprocessing.summary import Summarizer
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +50,7 @@ class DocumentsEndpoint:
 
     def router(self) -> APIRouter:
         """Return the routes of transcripts that clients send."""
-        router = APIRouter(tags=["documents"])
+        router = APIRouter(tags=["documents"], dependencies=[Depends(refuse_unknown_parameters)])
 
         @router.post("/v1/documents", **openapi.CREATE)
         async def create(request: Request, format: DocumentFormat) -> Response:
@@ -109,8 +108,6 @@ class DocumentsEndpoint:
                 content = await _content(request, body)
             async with cancel_on_disconnect(request.receive):
                 given = await run_in_thread_to_completion(parse_transcript, content)
-            from postprocessing.summary import Summarizer  # Its imports take a while.
-
             summarizer = Summarizer(self._settings.summary_endpoint())
             events = _summary_events(summarizer, given.transcript, chapters=chapters)
             timeout = self._settings.send_timeout_seconds
@@ -143,7 +140,7 @@ async def _content(request: Request, body: Body, kinds: Collection[str] = JSON) 
 
 
 async def _summary_events(
-    summarizer: "Summarizer",
+    summarizer: Summarizer,
     transcript: Transcript,
     *,
     chapters: bool,

@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
@@ -14,6 +13,7 @@ from jobs.job import JobState, JobTranscript
 from server.errors import ApiError, invalid, missing, restarting
 from server.http.exception_handlers import http_error_of
 from server.http.sse import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, encoded_event
+from server.http.url_parameters import refuse_unknown_parameters
 from server.protocols.job_endpoint import JobEndpoint, check_address, checked_id, job_errors_as_http, owner_of
 from server.protocols.job_fields import parse_job_fields
 from server.protocols.jobs import openapi
@@ -30,7 +30,6 @@ from server.protocols.jobs.messages import (
 from server.protocols.jobs.rendering import Format, render_transcript
 
 MAX_PAGE: Final = 100
-CREDENTIAL: Final = "token"  # parameter of every URL (docs/security.md)
 
 
 class JobsEndpoint(JobEndpoint):
@@ -40,7 +39,9 @@ class JobsEndpoint(JobEndpoint):
 
     def router(self) -> APIRouter:
         """Return the routes of /v1/jobs."""
-        router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(_check_query)])
+        router = APIRouter(
+            prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(refuse_unknown_parameters)]
+        )
 
         @router.post("", **openapi.SUBMIT)
         async def submit(request: Request) -> Response:
@@ -146,18 +147,6 @@ class JobsEndpoint(JobEndpoint):
             events = _events(first, watching, stopping)
             return EventStream(events, stack.pop_all(), headers={}, send_timeout=timeout)
         raise AssertionError("unreachable")  # no context here swallows an exception
-
-
-async def _check_query(request: Request) -> None:
-    """Refuse unknown parameters in the URL, as unknown fields are refused. Raises ApiError."""
-    route = request.scope["route"]
-    assert isinstance(route, APIRoute)
-    known = [field.alias for field in route.dependant.query_params]
-    unknown = next((name for name in request.query_params if name not in (*known, CREDENTIAL)), None)
-    if unknown is not None:
-        names = f"Known ones: {', '.join(known)}." if known else "None is known here."
-        message = f"Unknown parameter '{unknown[:100]}' in the URL. {names}"
-        raise invalid(message, unknown[:100], "unknown_parameter")
 
 
 async def _events(

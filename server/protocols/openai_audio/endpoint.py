@@ -121,8 +121,8 @@ class OpenAIAudioEndpoint(FileEndpoint):
             headers[FILTERED_HEADER] = str(len(transcript.filtered))
         if transcript.warnings:
             headers[WARNINGS_HEADER] = json.dumps(transcript.warnings)
-        summary = await self._summarize(transcript) if options.has_summary else None
-        chapters = await self._divide(transcript) if options.has_chapters else None
+        summary = await self._summarize(transcript) if options.summarize else None
+        chapters = await self._divide(transcript) if options.chapters else None
         # The cues of a file of hours take seconds.
         content, media_type = await asyncio.to_thread(
             render, options, transcript, work.seconds, summary, chapters
@@ -143,8 +143,8 @@ class OpenAIAudioEndpoint(FileEndpoint):
                     async for segment in segments:
                         yield sse.segment(segment)
                 transcript = work.transcript("", model)
-                summary = await self._summarize(transcript) if options.has_summary else None
-                chapters = await self._divide(transcript) if options.has_chapters else None
+                summary = await self._summarize(transcript) if options.summarize else None
+                chapters = await self._divide(transcript) if options.chapters else None
         except ApiError as error:
             log.info("error.sent code=%s message=%s", error.code, error)
             yield sse.error(error)

@@ -159,16 +159,6 @@ class TranscriptionRequest:
     multichannel: bool = False
 
     @property
-    def has_summary(self) -> bool:
-        """Return whether a summary is wanted and the format has a place for it."""
-        return self.summarize and self.format in SUMMARIZED
-
-    @property
-    def has_chapters(self) -> bool:
-        """Return whether chapters are wanted and the format has a place for them."""
-        return self.chapters and self.format in DIVIDED
-
-    @property
     def task(self) -> Task:
         """Return whether the file is transcribed or translated."""
         return self.session.asr.task
@@ -182,6 +172,7 @@ def parse_transcription(
     is_json: whether the fields are of JSON, in which a text is no number
     """
     given = parse_fields(TranscriptionFields, fields, is_json=is_json)
+    _check_additions(given)
     words = "word" in given.timestamp_granularities
     logprobs = "logprobs" in given.include
     session = replace(_with_strategy(defaults, given.chunking_strategy), text=given.text_options())
@@ -218,6 +209,7 @@ def parse_translation(
     is_json: whether the fields are of JSON, in which a text is no number
     """
     given = parse_fields(TranslationFields, fields, is_json=is_json)
+    _check_additions(given)
     asr = given.recognition(HOTWORDS, task="translate", words=given.response_format in TIMED)
     session = replace(defaults.for_file(), asr=asr, text=given.text_options())
     return TranscriptionRequest(
@@ -230,6 +222,14 @@ def parse_translation(
         summarize=given.summarize,
         chapters=given.chapters,
     )
+
+
+def _check_additions(given: TranslationFields) -> None:
+    """Refuse a summary or chapters for which the format has no place. Raises ApiError."""
+    for name, formats in (("summarize", SUMMARIZED), ("chapters", DIVIDED)):
+        if getattr(given, name) and given.response_format not in formats:
+            message = f"'{name}' needs a 'response_format' of {', '.join(sorted(formats))}."
+            raise invalid(message, name, "unsupported_value")
 
 
 def _speakers(given: TranscriptionFields) -> SpeakerFields | None:

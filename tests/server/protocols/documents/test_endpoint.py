@@ -101,6 +101,14 @@ def test_wrong_field_is_named(client: TestClient, body: Any, param: str | None) 
     assert (answer.status_code, error["code"], error["param"]) == (400, "invalid_value", param)
 
 
+@pytest.mark.parametrize("path", ["documents?format=srt&", "summaries?", "subtitles?"])
+def test_unknown_parameter_of_the_url_is_named(client: TestClient, path: str) -> None:
+    refused = client.post(f"/v1/{path}chapter=true", json=TALK)
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert (error["param"], error["code"]) == ("chapter", "unknown_parameter")
+
+
 def test_documents_for_readers_show_the_summary(client: TestClient) -> None:
     body = TALK | {"summary": {"text": "Two people *greet*.", "method": "model", "model": "small"}}
     assert "## Summary\n\nTwo people \\*greet\\*.\n\n## Transcript\n" in make(client, "md", body).text

@@ -130,8 +130,7 @@ def test_text_options_part_and_summary_are_parsed() -> None:
     request = asked(redact="pci, ssn", profanity_filter="true", summarize="True", start="1.5", end="3")
     assert request.session.text == TextOptions(profanity_filter=True, redact=("pci", "ssn"))
     assert request.within == TimeRange(1.5, 3)
-    assert request.has_summary
-    assert not asked(summarize="true", response_format="srt").has_summary
+    assert request.summarize
 
 
 def test_a_list_in_json_is_a_list() -> None:
@@ -180,6 +179,8 @@ def test_subtitles_request_the_times_of_words(form: str) -> None:
         ({"response_format": "pdf"}, "response_format", "invalid_value"),
         ({"redact": ["names"]}, "redact", "invalid_value"),
         ({"summarize": "perhaps"}, "summarize", "invalid_value"),
+        ({"summarize": "true", "response_format": "srt"}, "summarize", "unsupported_value"),
+        ({"chapters": "true"}, "chapters", "unsupported_value"),
         ({"start": "nan"}, "start", "invalid_value"),
         ({"language": "xx"}, "language", "invalid_language_format"),
         ({"languages": ["en", "xx"]}, "languages", "invalid_language_format"),

@@ -1,0 +1,25 @@
+"""Refuse parameters of a URL that a route does not know."""
+
+from typing import Final
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+from server.errors import invalid
+
+CREDENTIAL: Final = "token"  # parameter of every URL (docs/security.md)
+
+
+async def refuse_unknown_parameters(request: Request) -> None:
+    """Refuse unknown parameters in the URL, as unknown fields are refused. Raises ApiError.
+
+    A dependency of routers: a client that misspells a parameter must not take the answer for what it asked.
+    """
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    known = [field.alias for field in route.dependant.query_params]
+    unknown = next((name for name in request.query_params if name not in (*known, CREDENTIAL)), None)
+    if unknown is not None:
+        names = f"Known ones: {', '.join(known)}." if known else "None is known here."
+        message = f"Unknown parameter '{unknown[:100]}' in the URL. {names}"
+        raise invalid(message, unknown[:100], "unknown_parameter")

@@ -1,14 +1,17 @@
 """python -m tests.scripted: the server as it is, with a recognizer whose words are fixed beside its own.
 
-The recognizer knows test.wav alone. It finds a clip there by correlation. So neither a lossy codec nor the
-moment at which a microphone begins changes a word. A recognizer's process imports this file too, to know the
-name.
+The recognizer knows one file, test.wav. It finds a clip there by correlation. So neither a lossy codec nor
+the moment at which a microphone begins changes a word. A recognizer's process imports this file too, to know
+the name.
 
+SCRIPTED_WAV names another file to know. Its sentences stand beside it, in a file of the same name that ends
+with .json: [[start in ms, end in ms, text], …].
 SCRIPTED_HOLD names a file with a text. While it exists, the recognizer waits before it answers a clip with
 that text, or any clip where the file is empty. The text "load" holds the load of the recognizer.
 SCRIPTED_SECONDS makes it as slow as a large model on a small machine: each batch takes so many seconds.
 """
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -34,7 +37,7 @@ LOOK_SECONDS: Final = 0.02  # between two looks for the file that holds the reco
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A word of test.wav. start, end: samples from its beginning."""
+    """A word of the known file. start, end: samples from its beginning."""
 
     text: str
     start: int
@@ -46,7 +49,7 @@ class Spoken:
 
 
 class Scripted:
-    """Answer with the words of test.wav whose middle lies in the clip."""
+    """Answer with the words of the known file whose middle lies in the clip."""
 
     family = "test"
     device = "cpu"
@@ -56,8 +59,12 @@ class Scripted:
     def __init__(self) -> None:
         wait_while_held(LOAD)
         self._seconds = float(os.environ.get("SCRIPTED_SECONDS", "0"))
-        self._known = read(ROOT / "test.wav").samples
-        self._spoken = [word for sentence in SENTENCES for word in _words(*sentence)]
+        path = Path(os.environ.get("SCRIPTED_WAV", ROOT / "test.wav"))
+        sentences = (
+            SENTENCES if path.name == "test.wav" else json.loads(path.with_suffix(".json").read_text())
+        )
+        self._known = read(path).samples
+        self._spoken = [word for sentence in sentences for word in _words(*sentence)]
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         time.sleep(self._seconds)

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from playwright.async_api import Browser, Page, Playwright
 
+from audio.clip import SAMPLE_RATE, ms_from_samples
 from server.web.router import WEB
 from tests import plain_http
 from tests.diarization.spoken import SENTENCES, dialogue, needs_flite, network
 from tests.server.job_requests import FINAL
-from tests.server.server_process import Program, program
+from tests.server.server_process import Program, scripted
 from tests.waiting import wait_until
 from tests.web.browser import (
     TIMEOUT_MS,
@@ -306,30 +307,37 @@ async def test_choice_is_offered_only_where_the_server_can(browser: Browser, spe
 
 
 @pytest.fixture(scope="module")
-def diarizing() -> Iterator[Program]:
-    """A server that really recognises and really distinguishes speakers, and keeps jobs."""
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wav file of two voices that take turns, with a script for tests/scripted.py."""
+    said = SENTENCES[:4]
+    samples, spans = dialogue(VOICES, said)
+    path = tmp_path_factory.mktemp("talk") / "dialogue.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes((samples * 32_767).astype(np.int16).tobytes())
+    script = [
+        (ms_from_samples(span.start), ms_from_samples(span.end), text)
+        for span, text in zip(spans, said, strict=True)
+    ]
+    path.with_suffix(".json").write_text(json.dumps(script))
+    return path
+
+
+@pytest.fixture(scope="module")
+def diarizing(talk: Path) -> Iterator[Program]:
+    """A server that knows the words of the dialogue, really distinguishes its speakers, and keeps jobs.
+
+    Its first job is the dialogue and has ended, so the networks are loaded before a test waits for the page.
+    """
     network()  # skips the test where there are no weights
-    with program(ASR_MODEL="pocketsphinx", DIARIZE="true") as running:
+    with scripted(DIARIZE="true", SCRIPTED_WAV=str(talk)) as running:
         assert running.ready()["ready"], running.log
-        # Both models are loaded before a test waits for the page.
-        file = {"file": ("test.wav", WAV.read_bytes())}
+        file = {"file": (talk.name, talk.read_bytes())}
         job = plain_http.post(
             f"{running.url}/v1/jobs", files=file, data={"diarize": "true"}, timeout=60
         ).json()
         wait_until(lambda: running.get(f"/v1/jobs/{job['id']}").json()["status"] in FINAL, 200)
         yield running
-
-
-def write_dialogue(folder: Path) -> Path:
-    """Write a dialogue of two voices as a wav file at 16 kHz."""
-    samples, _ = dialogue(VOICES, SENTENCES[:4])
-    path = folder / "dialogue.wav"
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes((samples * 32_767).astype(np.int16).tobytes())
-    return path
 
 
 async def turns(page: Page) -> list[str]:
@@ -344,12 +352,10 @@ async def choose_speakers(page: Page) -> None:
 
 
 @needs_flite
-async def test_job_names_speakers_and_keeps_edits(
-    browser: Browser, diarizing: Program, tmp_path: Path
-) -> None:
+async def test_job_names_speakers_and_keeps_edits(browser: Browser, diarizing: Program, talk: Path) -> None:
     async with open_page(browser, diarizing.url) as page:
         await choose_speakers(page)
-        await transcribe_file(page, write_dialogue(tmp_path))
+        await transcribe_file(page, talk)
         assert await turns(page) == ["Speaker A", "Speaker B", "Speaker A", "Speaker B"]
         before = await segment_texts(page)
         await rename(page, 0, "Ann")
@@ -380,13 +386,9 @@ async (job) => {
 
 @needs_flite
 async def test_job_that_ended_while_the_page_was_closed_repeats_no_text(
-    browser: Browser, diarizing: Program, tmp_path: Path
+    browser: Browser, diarizing: Program
 ) -> None:
-    with write_dialogue(tmp_path).open("rb") as file:
-        job = plain_http.post(
-            f"{diarizing.url}/v1/jobs", files={"file": file}, data={"diarize": "true"}, timeout=60
-        ).json()
-    wait_until(lambda: diarizing.get(f"/v1/jobs/{job['id']}").json()["status"] in FINAL, 120)
+    job = diarizing.get("/v1/jobs").json()["data"][-1]  # that of the fixture
     segments = diarizing.get(f"/v1/jobs/{job['id']}/transcript").json()["segments"]
     assert len(segments) >= 4
     # The page has the first two, which were three before their speakers were known.
@@ -401,23 +403,18 @@ async def test_job_that_ended_while_the_page_was_closed_repeats_no_text(
 
 
 @needs_flite
-async def test_file_without_a_job_names_speakers(
-    browser: Browser, diarizing: Program, tmp_path: Path
-) -> None:
+async def test_file_without_a_job_names_speakers(browser: Browser, diarizing: Program, talk: Path) -> None:
     async with open_page(browser, diarizing.url) as page:
         await choose_speakers(page)
         await page.locator("#exactness").select_option("fast")
-        await transcribe_file(page, write_dialogue(tmp_path))
+        await transcribe_file(page, talk)
         assert await turns(page) == ["Speaker A", "Speaker B", "Speaker A", "Speaker B"]
 
 
 @needs_flite
-async def test_live_recording_names_speakers(
-    chromium: Playwright, diarizing: Program, tmp_path: Path
-) -> None:
-    path = write_dialogue(tmp_path)
+async def test_live_recording_names_speakers(chromium: Playwright, diarizing: Program, talk: Path) -> None:
     async with (
-        launch_chromium(chromium, *microphone_flags(path)) as browser,
+        launch_chromium(chromium, *microphone_flags(talk)) as browser,
         open_page(browser, diarizing.url) as page,
     ):
         await choose_speakers(page)

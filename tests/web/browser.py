@@ -22,6 +22,8 @@ BASE_FLAGS: Final = (
 )
 FAKE_MICROPHONE: Final = ("--use-fake-device-for-media-stream",)
 MICROPHONE_ALLOWED: Final = (*FAKE_MICROPHONE, "--use-fake-ui-for-media-stream")
+CHEAP: Final = {"service_workers": "block", "reduced_motion": "reduce"}
+POLLING_MS: Final = 50  # by default Playwright looks in each frame, and causes frames by that
 WAV: Final = ROOT / "test.wav"
 MAX_WORD_ERROR_RATE: Final = (
     0.25  # word error rate of PocketSphinx; here it makes no error, or one in 27 words
@@ -58,7 +60,10 @@ async def open_page(
 ) -> AsyncIterator[Page]:
     """Open the page, and fail at the end if it logged an error or threw an exception.
 
-    allowed_errors: pattern of errors that the console may show; script: JavaScript to run before the page's
+    It has no service worker and draws levels twice a second: both would take a third of the processor time.
+    Tests of either pass `service_workers="allow"` or `reduced_motion="no-preference"`.
+    allowed_errors: pattern of errors that the console may show; script: JavaScript to run before the page's;
+    context: options of the browser context
     """
     errors: list[str] = []
 
@@ -66,7 +71,7 @@ async def open_page(
         if message.type == "error" and not (allowed_errors and re.search(allowed_errors, message.text)):
             errors.append(message.text)
 
-    browser_context = await browser.new_context(**context)
+    browser_context = await browser.new_context(**(CHEAP | context))
     browser_context.set_default_timeout(TIMEOUT_MS)
     page = await browser_context.new_page()
     page.on("console", on_console)
@@ -81,6 +86,14 @@ async def open_page(
     assert not errors, errors
 
 
+async def wait_for_state(page: Page, expression: str, argument: Any = None) -> None:
+    """Wait until a JavaScript expression, or a function of the argument, is true on the page.
+
+    Raises playwright.async_api.TimeoutError.
+    """
+    await page.wait_for_function(expression, arg=argument, polling=POLLING_MS)
+
+
 async def segment_texts(page: Page) -> list[str]:
     """Return the texts of the segments that the page shows."""
     return [text.strip() for text in await page.locator(".segment .text").all_inner_texts()]
@@ -92,10 +105,11 @@ async def wait_for_segments(page: Page, *texts: str) -> None:
     Fail with those that it shows instead.
     """
     try:
-        await page.wait_for_function(
+        await wait_for_state(
+            page,
             "expected => JSON.stringify([...document.querySelectorAll('.segment:not([data-speech]) .text')]"
             ".map(text => text.innerText.trim())) === JSON.stringify(expected)",
-            arg=list(texts),
+            list(texts),
         )
     except TimeoutError as error:
         raise AssertionError(f"{await segment_texts(page)} instead of {list(texts)}") from error
@@ -111,9 +125,7 @@ async def transcribe_file(page: Page, file: Path) -> None:
     """Transcribe a file and wait until its transcript is complete."""
     await choose_file(page, file)
     await page.get_by_role("button", name="Transcribe").click()
-    await page.wait_for_function(
-        "() => document.querySelector('#announcer').textContent.includes('complete')"
-    )
+    await wait_for_state(page, "() => document.querySelector('#announcer').textContent.includes('complete')")
 
 
 class Modules:

@@ -16,6 +16,7 @@ from tests.web.browser import (
     open_page,
     segment_texts,
     wait_for_segments,
+    wait_for_state,
 )
 from tests.web.test_live_recording import start, stop
 
@@ -38,14 +39,16 @@ async def test_speech_is_shown_before_its_words(chromium: Playwright, speech: Pr
         line = page.locator(".segment[data-speech] .tail").first
         await line.wait_for()
         short = await line.inner_text()
-        await page.wait_for_function(
-            f"() => document.querySelector('.segment[data-speech] .tail').textContent.length > {len(short)}"
+        await wait_for_state(
+            page,
+            f"() => document.querySelector('.segment[data-speech] .tail').textContent.length > {len(short)}",
         )
         assert await page.get_by_role("button", name="TXT", exact=True).is_disabled(), (
             "there are no words yet"
         )
-        await page.wait_for_function(
-            "() => /The server is \\d+ s behind/.test(document.querySelector('#status-detail').textContent)"
+        await wait_for_state(
+            page,
+            "() => /The server is \\d+ s behind/.test(document.querySelector('#status-detail').textContent)",
         )
         hold.release()
         await wait_for_segments(page, *SENTENCES)
@@ -105,8 +108,9 @@ async def test_server_that_is_behind_says_by_how_much(chromium: Playwright) -> N
             other.say("end_of_stream")
             wait_until(lambda: server.get("/ws/stt").json()["lag_ms"] > 2000, 60)
             await start(page)
-            await page.wait_for_function(
-                "() => statusTexts.some((text) => /The server is busy: \\d+ s behind; joining/.test(text))"
+            await wait_for_state(
+                page,
+                "() => statusTexts.some((text) => /The server is busy: \\d+ s behind; joining/.test(text))",
             )
         await page.get_by_text("Listening.", exact=True).wait_for()
         texts = await page.evaluate("statusTexts")

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 from playwright.async_api import Playwright
 
 from tests.server.server_process import Program
-from tests.web.browser import WAV, launch_chromium, microphone_flags, open_page
+from tests.web.browser import WAV, launch_chromium, microphone_flags, open_page, wait_for_state
 from tests.web.test_live_recording import start, stop
 
 
@@ -18,8 +18,9 @@ async def test_captions_follow_the_recording(chromium: Playwright, speech: Progr
             await page.get_by_role("link", name="Captions only").click()
         captions = await popup.value
         assert "/captions?session=" in captions.url
-        await captions.wait_for_function(
-            "() => document.querySelector('#lines').innerText.replace(/\\s+/g, ' ').includes('the sun went')"
+        await wait_for_state(
+            captions,
+            "() => document.querySelector('#lines').innerText.replace(/\\s+/g, ' ').includes('the sun went')",
         )
         assert len((await captions.locator("#lines").inner_text()).splitlines()) <= 2
         assert (

@@ -15,6 +15,7 @@ from tests.web.browser import (
     segment_texts,
     transcribe_file,
     wait_for_segments,
+    wait_for_state,
 )
 from tests.web.media_files import make_file, make_file_with_pauses
 from tests.web.test_file_panel import serve_folder, write_bad_file
@@ -101,8 +102,8 @@ async def test_job_that_fails_says_why_and_is_not_listed(
     async with open_page(browser, with_jobs.url) as page:
         await begin(page, write_bad_file(tmp_path, "mute"))
         await page.get_by_role("alert").get_by_text("no audio").wait_for()
-        await page.wait_for_function("() => document.querySelector('#library').hidden")
-        await page.wait_for_function(f"async () => JSON.stringify(await ({COUNTS})()) === '[0,0,0]'")
+        await wait_for_state(page, "() => document.querySelector('#library').hidden")
+        await wait_for_state(page, f"async () => JSON.stringify(await ({COUNTS})()) === '[0,0,0]'")
 
 
 async def test_fast_text_does_not_become_a_job(browser: Browser, with_jobs: Program) -> None:
@@ -131,7 +132,7 @@ async def test_reload_finds_the_job_again(
         assert "pauses.wav" in await page.locator("#queue-list").inner_text()
         hold.release()
         await wait_for_segments(page, "edited text", texts[1], SENTENCES[2])
-        await page.wait_for_function("() => announcer.textContent.includes('complete')")
+        await wait_for_state(page, "() => announcer.textContent.includes('complete')")
         await page.reload()
         await open_entry(page, "pauses.wav")
         await wait_for_segments(page, "edited text", texts[1], SENTENCES[2])
@@ -151,7 +152,7 @@ async def test_reload_finds_a_job_without_text(browser: Browser, with_jobs: Prog
         hold.release()
         await wait_for_segments(page, *SENTENCES)
         await page.get_by_role("button", name="Play from 0:03").click()
-        await page.wait_for_function("() => media.currentTime > 3 && !media.paused")
+        await wait_for_state(page, "() => media.currentTime > 3 && !media.paused")
 
 
 async def test_cancel_cancels_the_job(
@@ -161,7 +162,7 @@ async def test_cancel_cancels_the_job(
         texts = await begin_held_file(page, tmp_path, hold)
         await page.locator("#cancel").click()
         await page.locator("#transcribe:enabled").wait_for()
-        await page.wait_for_function("() => announcer.textContent === 'Cancelled.'")
+        await wait_for_state(page, "() => announcer.textContent === 'Cancelled.'")
         assert jobs_of(with_jobs)[0]["status"] == "cancelled"
         assert await segment_texts(page) == texts, "what has arrived stays"
         await page.reload()
@@ -177,7 +178,7 @@ async def test_deleted_transcript_cancels_its_job(
         page.on("dialog", lambda dialog: dialog.accept())
         await begin_held_file(page, tmp_path, hold)
         await page.get_by_role("button", name="Delete", exact=True).click()
-        await page.wait_for_function("() => announcer.textContent === 'Cancelled.'")
+        await wait_for_state(page, "() => announcer.textContent === 'Cancelled.'")
         assert jobs_of(with_jobs)[0]["status"] == "cancelled"
         assert await page.evaluate(COUNTS) == [0, 0, 0]
 
@@ -213,7 +214,7 @@ async def test_job_goes_on_after_a_restart_of_the_server(
             hold.release()
             with scripted(**settings, PORT=first.url.rpartition(":")[2]):
                 await wait_for_segments(page, *texts, SENTENCES[2])
-                await page.wait_for_function("() => announcer.textContent.includes('complete')")
+                await wait_for_state(page, "() => announcer.textContent.includes('complete')")
 
 
 DRIVE = """

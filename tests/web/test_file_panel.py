@@ -26,6 +26,7 @@ from tests.web.browser import (
     segment_texts,
     transcribe_file,
     wait_for_segments,
+    wait_for_state,
 )
 from tests.web.media_files import CODECS, make_file, make_file_with_pauses, make_video_without_audio
 
@@ -318,7 +319,7 @@ async def test_time_plays_the_file_of_its_transcript(
         await choose_file(page, make_file(tmp_path, "wav"))
         assert await page.evaluate("media.duration") < 5
         await page.get_by_role("button", name="Play from 0:03").click()
-        await page.wait_for_function("() => media.duration > 10 && media.currentTime > 3 && !media.paused")
+        await wait_for_state(page, "() => media.duration > 10 && media.currentTime > 3 && !media.paused")
         await page.evaluate("media.pause()")
 
 
@@ -330,9 +331,10 @@ async def test_end_of_the_transcript_is_not_hidden_by_a_video(
             await transcribe_file(page, make_file(tmp_path, "webm"))
             await page.locator("#player[data-video]").wait_for()
             await page.evaluate("scrollTo(0, document.body.scrollHeight)")
-            await page.wait_for_function(
+            await wait_for_state(
+                page,
                 "() => document.querySelector('.segment:last-child .text').getBoundingClientRect().bottom"
-                " <= document.querySelector('#player').getBoundingClientRect().top"
+                " <= document.querySelector('#player').getBoundingClientRect().top",
             )
 
 
@@ -357,12 +359,13 @@ async def test_spoken_word_is_kept_in_view(browser: Browser, speech: Program) ->
         await transcribe_file(page, WAV)
         await page.evaluate("scrollTo(0, 0)")
         await page.evaluate("media.currentTime = 8; media.play()")
-        await page.wait_for_function(
+        await wait_for_state(
+            page,
             """() => {
                 const word = document.querySelector(".playing")?.getBoundingClientRect();
                 return word && word.top > 0
                     && word.bottom < document.querySelector("#player").getBoundingClientRect().top;
-            }"""
+            }""",
         )
 
 
@@ -377,7 +380,7 @@ async def test_recording_does_not_cancel_a_file(
         await page.get_by_role("button", name="Stop").click()
         await page.locator("#queue-list .state").wait_for()
         hold.release()
-        await page.wait_for_function("() => announcer.textContent.includes('complete')")
+        await wait_for_state(page, "() => announcer.textContent.includes('complete')")
         assert not await page.locator("#queue").is_visible()
         await page.locator("#library summary").click()
         await page.locator("#library").get_by_role("button", name="pauses.wav", exact=True).click()

@@ -4,7 +4,7 @@ from playwright.async_api import Browser
 
 from tests.server.live_server import Server
 from tests.server.server_process import Program
-from tests.web.browser import WAV, open_page, transcribe_file
+from tests.web.browser import WAV, open_page, transcribe_file, wait_for_state
 from tests.web.test_appearance import violations
 
 
@@ -30,7 +30,7 @@ async def test_keys_record_and_can_be_turned_off(browser: Browser, shell: Server
         await page.get_by_role("button", name="Close").click()
         await page.get_by_role("heading", name="Keyboard shortcuts").wait_for(state="hidden")
         await page.keyboard.press("/")
-        await page.wait_for_function("() => document.activeElement.id === 'search'")
+        await wait_for_state(page, "() => document.activeElement.id === 'search'")
         await page.keyboard.press("r")
         assert await page.locator("#search").input_value() == "r", "keys are typed into fields"
 
@@ -40,10 +40,10 @@ async def test_keys_control_the_player(browser: Browser, speech: Program) -> Non
         await transcribe_file(page, WAV)
         await page.locator("h1").click()
         await page.keyboard.press("k")
-        await page.wait_for_function("() => !media.paused && media.currentTime > 0")
+        await wait_for_state(page, "() => !media.paused && media.currentTime > 0")
         await page.keyboard.press("l")
-        await page.wait_for_function("() => media.currentTime > 5")
+        await wait_for_state(page, "() => media.currentTime > 5")
         await page.keyboard.press("]")
         assert await page.evaluate("media.playbackRate") == 1.25
         await page.keyboard.press("k")
-        await page.wait_for_function("() => media.paused")
+        await wait_for_state(page, "() => media.paused")

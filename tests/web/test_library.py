@@ -16,6 +16,7 @@ from tests.web.browser import (
     segment_texts,
     transcribe_file,
     wait_for_segments,
+    wait_for_state,
 )
 from tests.web.media_files import make_file_with_pauses
 from tests.web.test_live_recording import start, stop
@@ -40,7 +41,7 @@ async def test_transcript_of_a_file_survives_a_reload(browser: Browser, speech: 
         await wait_for_segments(page, "edited text", *SENTENCES[1:])
         assert "English" in await page.locator("#library-list .facts").inner_text()
         await page.get_by_role("button", name="Play from 0:03").click()
-        await page.wait_for_function("() => media.currentTime > 3 && !media.paused")
+        await wait_for_state(page, "() => media.currentTime > 3 && !media.paused")
 
 
 async def test_deleted_transcript_is_gone(browser: Browser, speech: Program) -> None:
@@ -66,18 +67,18 @@ async def test_kept_recording_survives_a_reload_and_is_continued(
         await page.locator(".segment:not([data-speech])", has_text=SENTENCES[0]).wait_for()
         await stop(page)
         texts = await segment_texts(page)
-        await page.wait_for_function("() => media.duration > 2")
+        await wait_for_state(page, "() => media.duration > 2")
         first = await page.evaluate("media.duration")
         await page.reload()
         assert await page.get_by_label("Keep recordings in this browser").is_checked()
         await open_entry(page, "Recording")
         await wait_for_segments(page, *texts)
-        await page.wait_for_function("() => media.duration > 2")
+        await wait_for_state(page, "() => media.duration > 2")
         assert abs(await page.evaluate("media.duration") - first) < 0.1
         await start(page)
-        await page.wait_for_function("() => document.querySelector('#elapsed').textContent >= '0:01'")
+        await wait_for_state(page, "() => document.querySelector('#elapsed').textContent >= '0:01'")
         await stop(page)
-        await page.wait_for_function(f"() => media.duration > {first} + 0.9")
+        await wait_for_state(page, f"() => media.duration > {first} + 0.9")
         assert (await segment_texts(page))[: len(texts)] == texts
 
 

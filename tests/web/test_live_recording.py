@@ -20,6 +20,7 @@ from tests.web.browser import (
     open_page,
     segment_texts,
     wait_for_segments,
+    wait_for_state,
 )
 
 # Types of the messages of a session, in order, before the page gets them.
@@ -91,7 +92,7 @@ async def test_real_recognition_hears_most_words_of_the_microphone(
         open_page(browser, sphinx.url) as page,
     ):
         await start(page)
-        await page.wait_for_function("() => document.querySelector('#elapsed').textContent >= '0:13'")
+        await wait_for_state(page, "() => document.querySelector('#elapsed').textContent >= '0:13'")
         await stop(page)
         heard = await segment_texts(page)
     assert wer(" ".join(SENTENCES), " ".join(heard)) <= MAX_WORD_ERROR_RATE, heard
@@ -141,16 +142,17 @@ async def test_no_word_is_lost_if_the_connection_breaks(chromium: Playwright, sp
 async def test_paused_recording_sends_no_audio(chromium: Playwright, speech: Program) -> None:
     async with (
         launch_chromium(chromium, *microphone_flags(WAV)) as browser,
-        open_page(browser, speech.url) as page,
+        open_page(browser, speech.url, reduced_motion="no-preference") as page,
     ):
         await start(page)
         await wait_for_segments(page, SENTENCES[0])
         await page.get_by_role("button", name="Pause").click()
+        # This page shows the time in each frame, so that it is up to date here.
         elapsed = await page.locator("#elapsed").inner_text()
         await page.wait_for_timeout(1_500)
         assert await page.locator("#elapsed").inner_text() == elapsed
         await page.get_by_role("button", name="Resume").click()
-        await page.wait_for_function(f"() => document.querySelector('#elapsed').textContent > '{elapsed}'")
+        await wait_for_state(page, f"() => document.querySelector('#elapsed').textContent > '{elapsed}'")
         await stop(page)
 
 
@@ -176,18 +178,18 @@ async def test_second_recording_is_appended(chromium: Playwright, speech: Progra
         await start(page)
         await wait_for_segments(page, SENTENCES[0])
         await stop(page)
-        await page.wait_for_function("() => document.querySelector('#media').duration > 0")
+        await wait_for_state(page, "() => document.querySelector('#media').duration > 0")
         first = await page.evaluate("document.querySelector('#media').duration")
         await start(page)
-        await page.wait_for_function(
-            "() => parseFloat(document.querySelector('#elapsed').textContent.slice(2)) >= 1"
+        await wait_for_state(
+            page, "() => parseFloat(document.querySelector('#elapsed').textContent.slice(2)) >= 1"
         )
         await stop(page)
-        await page.wait_for_function(f"() => document.querySelector('#media').duration > {first} + 0.9")
+        await wait_for_state(page, f"() => document.querySelector('#media').duration > {first} + 0.9")
         assert (await segment_texts(page))[0] == SENTENCES[0]
 
 
 async def hears_again(page: Page) -> None:
     """Check that the recording can be played from any word."""
     await page.locator(".word", has_text="river").click()
-    await page.wait_for_function("() => document.querySelector('#media').currentTime > 5")
+    await wait_for_state(page, "() => document.querySelector('#media').currentTime > 5")

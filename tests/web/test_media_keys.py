@@ -3,7 +3,7 @@
 from playwright.async_api import Browser
 
 from tests.server.server_process import Program
-from tests.web.browser import WAV, open_page, transcribe_file
+from tests.web.browser import WAV, open_page, transcribe_file, wait_for_state
 from tests.web.test_live_recording import start
 
 # The browser gives handlers to the system only; note them, so that a test can press the keys.
@@ -25,11 +25,11 @@ async def test_media_keys_control_the_player(browser: Browser, speech: Program) 
         await transcribe_file(page, WAV)
         assert (await page.evaluate(TITLE), await page.evaluate(STATE)) == ("test.wav", "paused")
         await page.evaluate("handlers.play()")
-        await page.wait_for_function(f"() => !media.paused && {STATE} === 'playing'")
+        await wait_for_state(page, f"() => !media.paused && {STATE} === 'playing'")
         await page.evaluate("handlers.nexttrack()")
-        await page.wait_for_function("() => media.currentTime >= 3 && media.currentTime < 7")
+        await wait_for_state(page, "() => media.currentTime >= 3 && media.currentTime < 7")
         await page.evaluate("handlers.pause()")
-        await page.wait_for_function(f"() => media.paused && {STATE} === 'paused'")
+        await wait_for_state(page, f"() => media.paused && {STATE} === 'paused'")
         for action, details, expected in (
             ("seekto", "{ seekTime: 6 }", 6),
             ("seekbackward", "{}", 1),
@@ -38,7 +38,7 @@ async def test_media_keys_control_the_player(browser: Browser, speech: Program) 
             await page.evaluate(f"handlers.{action}({details})")
             assert await page.evaluate("media.currentTime") == expected
         await page.evaluate("handlers.previoustrack()")
-        await page.wait_for_function("() => !media.paused && media.currentTime >= 7 && media.currentTime < 9")
+        await wait_for_state(page, "() => !media.paused && media.currentTime >= 7 && media.currentTime < 9")
 
 
 async def test_media_keys_do_nothing_while_recording(browser: Browser, speech: Program) -> None:

@@ -5,7 +5,7 @@ import json
 from playwright.async_api import Browser
 
 from tests.server.server_process import Program
-from tests.web.browser import Modules, open_page
+from tests.web.browser import Modules, open_page, wait_for_state
 from tests.web.test_live_recording import start
 
 # The session that the server reports after a change.
@@ -30,7 +30,7 @@ async def test_choices_apply_to_a_live_session(browser: Browser, speech: Program
         await page.locator("#exactness").select_option("exact")
         assert await page.get_by_label("Translate to English").is_disabled(), "this model cannot"
         await start(page)
-        await page.wait_for_function("() => window.settings")
+        await wait_for_state(page, "() => window.settings")
         settings = await page.evaluate("settings")
         assert settings["hotwords"] == ["Silero", "Parakeet"]
         assert settings["vad"]["silence_ms"] == 900

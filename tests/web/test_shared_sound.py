@@ -15,6 +15,7 @@ from tests.web.browser import (
     open_page,
     segment_texts,
     wait_for_segments,
+    wait_for_state,
 )
 from tests.web.test_live_recording import start, stop
 
@@ -69,7 +70,7 @@ async def test_both_sounds_can_be_mixed(chromium: Playwright, speech: Program) -
         page = await stack.enter_async_context(open_page(browser, speech.url, script=CALLS))
         await page.evaluate("sound.value = 'mixed'")
         await start(page)
-        await page.wait_for_function("() => level.value > 0.3")
+        await wait_for_state(page, "() => level.value > 0.3")
         await page.locator(".segment").first.wait_for()
         await stop(page)
         assert await page.evaluate("calls") == ["getDisplayMedia", "getUserMedia"]

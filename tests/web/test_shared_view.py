@@ -7,7 +7,7 @@ from playwright.async_api import Browser, Dialog, Page, Playwright, Route
 from tests.server.live_server import Server
 from tests.server.server_process import Program
 from tests.waiting import until
-from tests.web.browser import WAV, launch_chromium, microphone_flags, open_page
+from tests.web.browser import WAV, launch_chromium, microphone_flags, open_page, wait_for_state
 from tests.web.test_appearance import violations
 from tests.web.test_live_recording import start, stop
 
@@ -22,8 +22,10 @@ async def shared_link(page: Page, server: Program) -> str:
 
 
 async def until_said(view: Page, words: str) -> None:
-    await view.wait_for_function(
-        "words => document.querySelector('#lines').innerText.replace(/\\s+/g, ' ').includes(words)", arg=words
+    await wait_for_state(
+        view,
+        "words => document.querySelector('#lines').innerText.replace(/\\s+/g, ' ').includes(words)",
+        words,
     )
 
 
@@ -35,9 +37,7 @@ async def test_another_browser_follows_until_the_end(
         page = await stack.enter_async_context(open_page(recorder, speech.url, permissions=PERMISSIONS))
         await start(page)
         link = await shared_link(page, speech)
-        await page.wait_for_function(
-            "async link => (await navigator.clipboard.readText()) === link", arg=link
-        )
+        await wait_for_state(page, "async link => (await navigator.clipboard.readText()) === link", link)
         view = await stack.enter_async_context(open_page(browser, link))
         await until_said(view, "the sun went")
         assert len((await view.locator("#lines").inner_text()).splitlines()) <= 2

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Page
 from tests.postprocessing.chat_server import Answer, ChatServer, Request, chat_server, says
 from tests.server.server_process import Program, scripted
 from tests.waiting import until
-from tests.web.browser import WAV, open_page, segment_texts, transcribe_file
+from tests.web.browser import WAV, open_page, segment_texts, transcribe_file, wait_for_state
 from tests.web.test_library import open_entry
 from tests.web.test_speakers import STORE
 from tests.web.test_transcript_tools import download
@@ -76,10 +76,11 @@ async def summarize(page: Page) -> None:
 
 
 async def complete(page: Page, text: str) -> None:
-    await page.wait_for_function(
+    await wait_for_state(
+        page,
         "text => document.querySelector('#summary-text').textContent === text"
         " && document.querySelector('#summary').ariaBusy === 'false'",
-        arg=text,
+        text,
     )
 
 
@@ -183,9 +184,10 @@ async def test_chapters_are_listed_and_lead_to_their_text(
         await chapter.nth(1).wait_for()
         assert await chapter.all_inner_texts() == ["0:00 Greetings", "2:00 The <b>budget</b>"]
         await chapter.nth(1).click()
-        await page.wait_for_function(
+        await wait_for_state(
+            page,
             "() => { const { top } = document.querySelector('[data-id=s24]').getBoundingClientRect();"
-            " return top >= 0 && top < innerHeight; }"
+            " return top >= 0 && top < innerHeight; }",
         )
         content = json.loads((await download(page, "JSON", tmp_path)).read_text())
         markdown = (await download(page, "MD", tmp_path)).read_text()

@@ -9,7 +9,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.server.server_process import Program
-from tests.web.browser import SENTENCES, WAV, open_page, segment_texts, transcribe_file
+from tests.web.browser import SENTENCES, WAV, open_page, segment_texts, transcribe_file, wait_for_state
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
@@ -76,16 +76,16 @@ async def test_json_has_words_with_times(page: Page, tmp_path: Path) -> None:
 async def test_the_text_can_be_copied(page: Page) -> None:
     await page.get_by_role("button", name="Copy").click()
     await page.get_by_role("button", name="Copied").wait_for()
-    await page.wait_for_function("() => document.querySelector('#announcer').textContent === 'Copied.'")
+    await wait_for_state(page, "() => document.querySelector('#announcer').textContent === 'Copied.'")
     assert await page.evaluate("navigator.clipboard.readText()") == "".join(f"{each}\n" for each in SENTENCES)
 
 
 async def test_clicked_word_is_played(page: Page) -> None:
     await page.locator(".word", has_text="river").click()
-    await page.wait_for_function("() => !media.paused && media.currentTime > 8")
+    await wait_for_state(page, "() => !media.paused && media.currentTime > 8")
     await page.locator(".word.playing").wait_for()
     await page.get_by_role("button", name="Play from 0:03").click()
-    await page.wait_for_function("() => media.currentTime > 3 && media.currentTime < 6")
+    await wait_for_state(page, "() => media.currentTime > 3 && media.currentTime < 6")
     await page.evaluate("media.pause()")
 
 
@@ -95,7 +95,7 @@ async def test_word_is_played_by_keyboard(page: Page) -> None:
         await page.keyboard.press("ArrowRight")
     assert (await page.locator(".selected").inner_text()).strip() == "along"
     await page.keyboard.press("Enter")
-    await page.wait_for_function("() => !media.paused && media.currentTime > 8")
+    await wait_for_state(page, "() => !media.paused && media.currentTime > 8")
     await page.evaluate("media.pause()")
 
 

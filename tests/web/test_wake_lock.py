@@ -3,7 +3,7 @@
 from playwright.async_api import Playwright
 
 from tests.server.live_server import Server
-from tests.web.browser import MICROPHONE_ALLOWED, launch_chromium, open_page
+from tests.web.browser import MICROPHONE_ALLOWED, launch_chromium, open_page, wait_for_state
 
 LOCKS = """
 window.locks = [];
@@ -22,10 +22,10 @@ async def test_screen_stays_on_while_recording(chromium: Playwright, shell: Serv
         open_page(browser, shell.url, script=LOCKS) as page,
     ):
         await page.get_by_role("button", name="Start recording").click()
-        await page.wait_for_function("() => locks.length === 1 && !locks[0].released")
+        await wait_for_state(page, "() => locks.length === 1 && !locks[0].released")
         await page.get_by_role("button", name="Pause").click()
-        await page.wait_for_function("() => locks[0].released")
+        await wait_for_state(page, "() => locks[0].released")
         await page.get_by_role("button", name="Resume").click()
-        await page.wait_for_function("() => locks.length === 2 && !locks[1].released")
+        await wait_for_state(page, "() => locks.length === 2 && !locks[1].released")
         await page.get_by_role("button", name="Stop").click()
-        await page.wait_for_function("() => locks[1].released")
+        await wait_for_state(page, "() => locks[1].released")

@@ -114,8 +114,8 @@ def place_of(samples: Samples, known: Samples) -> int | None:
         return None
     length, size = len(clip), len(clip) + len(known)
     padded = np.concatenate([np.zeros(length), known.astype(np.float64), np.zeros(length)])
-    spectrum = np.fft.rfft(padded, size + length) * np.fft.rfft(clip, size + length).conj()
-    products = np.fft.irfft(spectrum, size + length)[:size]
+    n = 1 << (size + length - 1).bit_length()  # a length with large factors takes up to ten times as long
+    products = np.fft.irfft(np.fft.rfft(padded, n) * np.fft.rfft(clip, n).conj(), n)[:size]
     sums = np.concatenate([[0.0], np.cumsum(padded**2)])
     energies = sums[length : length + size] - sums[:size]
     alike = products / np.sqrt(energy * np.maximum(energies, energy / 100))

@@ -60,6 +60,7 @@ export class LivePanel {
     this.#recordedMs = this.#peak = this.#nextTryAt = 0;
     this.#isConnected = this.#wasConnected = this.#hasSpeech = false;
     this.#elements.latency.textContent = "–";
+    this.#elements.elapsed.textContent = formatTime(0);
   }
 
   get device() {

@@ -14,7 +14,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -202,8 +202,12 @@ async def streaming(browser: Browser, url: str, words: int, seconds: float) -> d
     }
 
 
-async def measure(seconds: float, repeats: int) -> dict[str, Any]:
-    """Start the scripted server and a browser, and measure."""
+async def measure(seconds: float, repeats: int, below: Sequence[int] = (0, 5_000)) -> dict[str, Any]:
+    """Start the scripted server and a browser, and measure.
+
+    seconds: length of each measurement of latency; repeats: loads of the page; below: how many words the page
+    has when the latency of the next ones is measured
+    """
     scripted = ScriptedServer()
     with serving(scripted) as url:
         async with async_playwright() as playwright:
@@ -216,7 +220,7 @@ async def measure(seconds: float, repeats: int) -> dict[str, Any]:
             result["paint"] = {
                 name: statistics.median(each[name] for each in paints) for name in sorted(paints[0])
             }
-            for words in (0, 5_000):
+            for words in below:
                 scripted.initial_words = words
                 result[f"after_{words}_words"] = await streaming(browser, url, words, seconds)
             result["browser"] = browser.version

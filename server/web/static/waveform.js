@@ -12,6 +12,7 @@ export class Waveform {
   #shownMs = 0; // end of what is shown
   #drawnAt = 0;
   #frame = null;
+  #timer = null;
   #colours = {};
   #reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -27,16 +28,19 @@ export class Waveform {
     this.#shownMs = levels.endMs;
     this.#readColours();
     this.#resize();
+    const ask = () => (this.#frame = requestAnimationFrame(draw));
     const draw = (now) => {
-      this.#frame = requestAnimationFrame(draw);
-      if (this.#reducedMotion.matches && now - this.#drawnAt < REDUCED_MOTION_MS) return;
       this.#draw(now);
       onFrame();
+      // A timer, as a callback in each frame makes the browser work for each frame, even if it draws nothing.
+      if (this.#reducedMotion.matches) this.#timer = setTimeout(ask, REDUCED_MOTION_MS);
+      else ask();
     };
-    this.#frame = requestAnimationFrame(draw);
+    ask();
   }
 
   stop() {
+    clearTimeout(this.#timer);
     cancelAnimationFrame(this.#frame);
   }
 

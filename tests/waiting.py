@@ -32,10 +32,11 @@ def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> No
 
     Raises AssertionError as `until` does.
     """
-    end = time.monotonic() + seconds
+    end, sleep = time.monotonic() + seconds, 0.005
     while not condition():
         assert time.monotonic() < end, _missed(condition, seconds)
-        time.sleep(_LONGEST_SLEEP)
+        time.sleep(sleep)
+        sleep = min(1.1 * sleep, 5 * _LONGEST_SLEEP)  # The condition is often a request to a server.
 
 
 def _missed(condition: Callable[[], object], seconds: float) -> str:

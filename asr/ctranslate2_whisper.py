@@ -3,7 +3,8 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -27,7 +28,7 @@ from asr.recognizer import (
 from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches_by_kind
 from asr.temperature_fallback import decode_loops_again
 from asr.timed_tokens import TimedToken, TokenDecoder
-from asr.whisper_guard import find_fault, is_loop, without_loop
+from asr.whisper_guard import find_fault, find_loop, is_loop, without_loop
 from asr.whisper_options import ignored_options, prompt_tokens
 from asr.whisper_vocabulary import WhisperVocabulary
 from asr.windows import FALLBACK_TEMPERATURES, WINDOW, AudioContext, split_windows, token_limit
@@ -50,6 +51,8 @@ UNSURE_SAMPLES: Final = 2 * SAMPLE_RATE
 # A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
 # decoder often does not find the end of the clip and begins the text again.
 END_POSITIONS: Final = 64
+# Most tokens of a text before that a window continues, so that prompt and text leave room for what follows.
+MAX_PREVIOUS: Final = POSITIONS // 4
 
 AUTO: Final = "auto"
 _CPU_TYPES: Final = {AUTO: "int8", "int8": "int8", "float32": "float32"}
@@ -63,6 +66,19 @@ _CUDA_TYPES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class _Previous:
+    """Hold what was said before a window.
+
+    clip: from the start of the utterance before to the end of the window
+    ids: tokens of the text before
+    """
+
+    clip: Clip
+    ids: tuple[int, ...]
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Window:
     """Hold a part of a request that is short enough for the encoder.
 
@@ -71,6 +87,7 @@ class _Window:
     samples: number of samples that the encoder takes
     partial: whether a fast result is better than a good one
     likely_language: language to take if none can be detected with certainty
+    previous: what the window may continue; None to decode it alone
     """
 
     request: int
@@ -80,6 +97,12 @@ class _Window:
     samples: int
     partial: bool
     likely_language: str | None
+    previous: _Previous | None = None
+
+    @property
+    def alone(self) -> Self:
+        """The window without what was said before."""
+        return replace(self, previous=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +155,13 @@ class Ctranslate2Whisper:
 
     In a short context the encoder takes little more than the clip. A guard finds texts that suffer from it,
     and they are decoded again in full context.
+
+    A clip is decoded with the sound and the text of the utterance before, if there is one, so that its first
+    words have their context (docs/decisions/0030).
     """
 
     family: ClassVar[str] = "ctranslate2"
+    continues: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -237,6 +264,7 @@ class Ctranslate2Whisper:
                 self._row_samples(clip),
                 request.partial,
                 request.likely_language,
+                self._previous(request),
             )
             for index, request in enumerate(requests)
             for clip in split_windows(request.clip)
@@ -256,7 +284,7 @@ class Ctranslate2Whisper:
         """Return the encoder's output for windows with one number of samples."""
         frames = batch[0].samples // HOP_SAMPLES
         features = [
-            self._log_mel.features(at_least(window.clip.samples, MIN_SAMPLES), frames) for window in batch
+            self._log_mel.features(at_least(_heard(window).samples, MIN_SAMPLES), frames) for window in batch
         ]
         encoded = self._model.encode(_view(np.stack(features)))
         if self._end is None or batch[0].samples == WINDOW:
@@ -276,6 +304,21 @@ class Ctranslate2Whisper:
     def _prompt(self, options: TranscriptionOptions) -> tuple[int, ...]:
         ids = prompt_tokens(self._vocabulary.encode_text, options, POSITIONS)
         return (self._vocabulary.id_of("<|startofprev|>"), *ids) if ids else ()
+
+    def _previous(self, request: RecognitionRequest) -> _Previous | None:
+        """Return what the clip may continue; None if it must be decoded alone."""
+        previous, options, clip = request.previous, request.options, request.clip
+        if previous is None or request.partial or options.temperature or options.task != "transcribe":
+            return None
+        joined = Clip(np.concatenate([previous.clip.samples, clip.samples]), previous.clip.start)
+        ids = tuple(self._vocabulary.encode_text(previous.text))
+        if (
+            previous.clip.end != clip.start
+            or len(joined.samples) > WINDOW
+            or not 0 < len(ids) <= MAX_PREVIOUS
+        ):
+            return None
+        return _Previous(joined, ids, previous.language)
 
     def _row_samples(self, clip: Clip) -> int:
         if not self._is_short:
@@ -321,7 +364,7 @@ class Ctranslate2Whisper:
             for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
             if not window.partial and window.samples < WINDOW and self._fault(window, part)
         ]
-        better = self._decode_again([replace(windows[index], samples=WINDOW) for index in again])
+        better = self._decode_again([replace(windows[index].alone, samples=WINDOW) for index in again])
         for index, part in zip(again, better, strict=True):
             decoded[index] = part
         decode_loops_again(
@@ -367,19 +410,88 @@ class Ctranslate2Whisper:
         return [decoded[index] for index in range(len(windows))]
 
     def _decode_batch(self, batch: list[_Window]) -> list[_DecodedWindow]:
-        encoded = self._encode(batch)
-        languages = self._languages(encoded, batch)
-        shown = [row for row, window in enumerate(batch) if not _is_guess(window, *languages[row])]
-        decoded = [_DecodedWindow(_NO_TEXT, (), *language, no_speech=0.0) for language in languages]
+        """Continue what was said before each window, and decode alone what continues nothing."""
+        known = dict(enumerate(map(self._known_language, batch)))
+        decoded = self._continue(batch, {row: (name, None) for row, name in known.items() if name})
+        alone = [row for row in known if row not in decoded]
+        if not alone:
+            return [decoded[row] for row in known]
+        windows = [batch[row].alone for row in alone]
+        encoded = self._encode(windows)
+        languages = dict(zip(alone, self._languages(encoded, windows), strict=True))
+        decoded |= self._continue(batch, {row: languages[row] for row in alone if not known[row]})
+        for row in alone:
+            if row not in decoded and _is_guess(batch[row], *languages[row]):
+                decoded[row] = _DecodedWindow(_NO_TEXT, (), *languages[row], no_speech=0.0)
+        shown = [row for row in alone if row not in decoded]
         if shown:
-            rows = self._decode_rows(
-                encoded if len(shown) == len(batch) else _rows(encoded, shown),
-                [batch[row] for row in shown],
+            parts = self._decode_rows(
+                encoded if shown == alone else _rows(encoded, [alone.index(row) for row in shown]),
+                [batch[row].alone for row in shown],
                 [languages[row] for row in shown],
             )
-            for row, part in zip(shown, rows, strict=True):
-                decoded[row] = part
-        return decoded
+            decoded |= zip(shown, parts, strict=True)
+        return [decoded[row] for row in known]
+
+    def _continue(
+        self, batch: Sequence[_Window], languages: Mapping[int, tuple[str, float | None]]
+    ) -> dict[int, _DecodedWindow]:
+        """Return the text that follows what was said before, of the rows that continue it without a fault.
+
+        languages: of the sound of rows without what was said before, with the probability of detected ones.
+            A row continues only what was said in the same language
+        """
+        rows = [
+            row
+            for row, (language, probability) in languages.items()
+            if (previous := batch[row].previous) is not None
+            and previous.language == language
+            and (probability is None or probability >= MIN_LANGUAGE_PROBABILITY)
+        ]
+        continued: dict[int, _DecodedWindow] = {}
+        lengths = [len(batch[row].prompt) + len(_before(batch[row])) for row in rows]
+        samples = [self._row_samples(_heard(batch[row])) for row in rows]
+        for group in batches_by_kind(lengths, samples, budget=self._budget, min_fill=1):
+            together = [replace(batch[rows[place]], samples=samples[place]) for place in group]
+            parts = self._decode_rows(
+                self._encode(together), together, [languages[rows[place]] for place in group]
+            )
+            continued |= {
+                rows[place]: part
+                for place, window, part in zip(group, together, parts, strict=True)
+                if not self._continues_badly(window, part)
+            }
+        return continued
+
+    def _continues_badly(self, window: _Window, part: _DecodedWindow) -> bool:
+        """Return whether a text that follows the one before it has a fault, so that it is decoded alone.
+
+        A loop may begin in the text before: then Whisper has begun the text of the whole sound again.
+        """
+        ids = part.text.ids
+        return (
+            not any(letter.isalnum() for letter in self._token_decoder.decode_text(ids))
+            or self._fault(window, part) is not None
+            or find_loop([*_before(window), *ids]) is not None
+            or self._is_inside_word(_before(window)[-1], ids[0])
+        )
+
+    def _is_inside_word(self, last: int, first: int) -> bool:
+        """Return whether the boundary of two tokens lies inside a word."""
+        before, after = self._vocabulary.decode([last]), self._vocabulary.decode([first])
+        return before[-1:].isalnum() and after[:1].isalnum()
+
+    def _without_marks(self, text: _Text) -> _Text:
+        """Return the text without the punctuation at its start, which belongs to the text before."""
+        ids = text.ids
+        while ids and self._is_mark(ids[0]):
+            ids = ids[1:]
+        return replace(text, ids=ids)
+
+    def _is_mark(self, token: int) -> bool:
+        """Return whether a token is punctuation without a space before it."""
+        spelled = self._vocabulary.decode([token])
+        return all(unicodedata.category(letter).startswith("P") for letter in spelled)
 
     def _decode_rows(
         self, encoded: Any, batch: list[_Window], languages: Sequence[tuple[str, float | None]]
@@ -389,19 +501,25 @@ class Ctranslate2Whisper:
             for (language, _), window in zip(languages, batch, strict=True)
         ]
         prefixes = [
-            [*window.prompt, *start, self._no_timestamps] for window, start in zip(batch, starts, strict=True)
+            [*window.prompt, *start, self._no_timestamps, *_before(window)]
+            for window, start in zip(batch, starts, strict=True)
         ]
         limits = [token_limit(_limited_seconds(window), POSITIONS - len(prefixes[0])) for window in batch]
         temperature = batch[0].options.temperature
-        results = self._generate(encoded, prefixes, max(limits), temperature)
+        # After a text, the end of the text may come at once: then there is nothing that continues it.
+        blank = {"suppress_blank": batch[0].previous is None}
+        skipped = len(_before(batch[0]))
+        results = self._generate(encoded, prefixes, max(limits), temperature, **blank)
         for row, limit in enumerate(limits):
-            if len(results[row].sequences_ids[0]) > limit:
+            if len(results[row].sequences_ids[0]) > skipped + limit:
                 only = _rows(encoded, [row])
-                (results[row],) = self._generate(only, [prefixes[row]], limit, temperature)
+                (results[row],) = self._generate(only, [prefixes[row]], limit, temperature, **blank)
         texts = [
-            _text(result.sequences_ids[0], result.scores[0], limit)
+            _text(result.sequences_ids[0], result.scores[0], limit, skipped)
             for result, limit in zip(results, limits, strict=True)
         ]
+        if skipped:
+            texts = [self._without_marks(text) for text in texts]
         aligned = self._align(encoded, batch, starts, texts)
         return [
             _DecodedWindow(text, aligned.get(row, ()), *languages[row], results[row].no_speech_prob)
@@ -419,11 +537,8 @@ class Ctranslate2Whisper:
 
         The language of a row is detected if none, or an unknown one, is requested.
         """
-        if not self.translates:
-            return [("en", None)] * len(batch)
-        requested = [window.options.language for window in batch]
-        known = [language for language in requested if language in self.languages]
-        if len(known) == len(requested):
+        known = [self._known_language(window) for window in batch]
+        if all(known):
             return [(language, None) for language in known if language]
         detected = [
             {name.strip("<|>"): probability for name, probability in row}
@@ -431,17 +546,32 @@ class Ctranslate2Whisper:
         ]
         return [
             (language, None)
-            if language in self.languages and language
+            if language
             else choose_language(probabilities, window.likely_language, window.options.languages)
-            for language, probabilities, window in zip(requested, detected, batch, strict=True)
+            for language, probabilities, window in zip(known, detected, batch, strict=True)
         ]
 
-    def _generate(self, encoded: Any, prefixes: list[list[int]], limit: int, temperature: float) -> list[Any]:
+    def _known_language(self, window: _Window) -> str | None:
+        """Return the language that is requested, or the only one of the model; None to detect it."""
+        if not self.translates:
+            return "en"
+        return window.options.language if window.options.language in self.languages else None
+
+    def _generate(
+        self,
+        encoded: Any,
+        prefixes: list[list[int]],
+        limit: int,
+        temperature: float,
+        *,
+        suppress_blank: bool = True,
+    ) -> list[Any]:
         """Decode rows.
 
         limit: most tokens of a row
         temperature: 0 selects the most likely token, more samples it. CTranslate2 takes no seed per call, so
             a sampled text is another one at each call
+        suppress_blank: whether a text has at least one token
         """
         # CTranslate2 generates no more than half of max_length.
         most = max(2 * limit, limit + len(prefixes[0]))
@@ -454,6 +584,7 @@ class Ctranslate2Whisper:
             suppress_tokens=self._suppressed,
             return_scores=True,
             return_no_speech_prob=True,
+            suppress_blank=suppress_blank,
             **sampling,
         )
         return results
@@ -473,11 +604,11 @@ class Ctranslate2Whisper:
             results = self._model.align(
                 encoded if len(rows) == len(batch) else _rows(encoded, rows),
                 list(start),
-                [texts[row].ids for row in rows],
-                [2 * _positions(batch[row].clip) for row in rows],
+                [[*_before(batch[row]), *texts[row].ids] for row in rows],
+                [2 * _positions(_heard(batch[row])) for row in rows],
             )
             aligned |= {
-                row: _timed(batch[row].clip, texts[row].ids, result, self._delay)
+                row: _timed(batch[row], texts[row].ids, result, self._delay)
                 for row, result in zip(rows, results, strict=True)
             }
         return aligned
@@ -507,7 +638,7 @@ def _with_heads(folder: Path, heads: Sequence[tuple[int, int]]) -> Iterator[Path
 
 
 def _at_temperature(window: _Window, temperature: float) -> _Window:
-    return replace(window, samples=WINDOW, options=replace(window.options, temperature=temperature))
+    return replace(window.alone, samples=WINDOW, options=replace(window.options, temperature=temperature))
 
 
 def _is_guess(window: _Window, language: str, probability: float | None) -> bool:
@@ -536,9 +667,19 @@ def _rows(encoded: Any, rows: list[int]) -> Any:
     return _view(np.array(encoded.to_device(ctranslate2.Device.cpu))[rows])
 
 
+def _before(window: _Window) -> tuple[int, ...]:
+    """Return the tokens of the text before."""
+    return window.previous.ids if window.previous else ()
+
+
+def _heard(window: _Window) -> Clip:
+    """Return the sound that the encoder takes."""
+    return window.previous.clip if window.previous else window.clip
+
+
 def _limited_seconds(window: _Window) -> float:
     """Return the seconds for the token limit: in a short context, those of the longest clip in such a row."""
-    if window.samples < WINDOW:
+    if window.samples < WINDOW and window.previous is None:
         return (window.samples - MARGIN_SAMPLES) / SAMPLE_RATE
     return window.clip.seconds
 
@@ -548,26 +689,32 @@ def _positions(clip: Clip) -> int:
     return min(WINDOW // SAMPLES_PER_POSITION, max(1, -(-len(clip.samples) // SAMPLES_PER_POSITION)))
 
 
-def _text(ids: list[int], score: float, limit: int) -> _Text:
+def _text(ids: list[int], score: float, limit: int, skipped: int) -> _Text:
     """Return a text of at most `limit` tokens.
 
+    ids: with the tokens of the text before, which CTranslate2 returns, too, but does not count in the score
     score: sum of the log-probabilities, that of the token that ends the text included, divided by the number
         of the other tokens
+    skipped: number of tokens of the text before
     """
-    has_ended = len(ids) < limit
-    return _Text(ids, score * len(ids) / (len(ids) + has_ended), has_ended)
+    said = ids[skipped:]
+    has_ended = len(said) < limit
+    return _Text(said, score * len(ids) / max(1, len(said) + has_ended), has_ended)
 
 
-def _timed(clip: Clip, ids: list[int], result: Any, delay: int) -> list[TimedToken]:
-    """Return tokens with times from an alignment, pairs of token and position on a path through both.
+def _timed(window: _Window, ids: list[int], result: Any, delay: int) -> list[TimedToken]:
+    """Return tokens with times in the clip of the window.
 
+    result: alignment of the tokens of the text before and of `ids`, pairs of token and position on a path
+        through both
     delay: samples by which the attention is later than the audio
     """
+    clip, skipped = window.clip, len(_before(window))
     places, positions = np.array(result.alignments).T
-    first = positions[np.searchsorted(places, np.arange(len(ids) + 1))]
-    places_in_stream = clip.start - delay + first * SAMPLES_PER_POSITION
+    first = positions[np.searchsorted(places, np.arange(skipped, skipped + len(ids) + 1))]
+    places_in_stream = _heard(window).start - delay + first * SAMPLES_PER_POSITION
     samples = np.clip(places_in_stream, clip.start, clip.end).tolist()
-    log_probs = np.log(np.maximum(result.text_token_probs, 1e-10)).tolist()
+    log_probs = np.log(np.maximum(result.text_token_probs[skipped:], 1e-10)).tolist()
     return [
         TimedToken(token, start, end, log_prob)
         for token, (start, end), log_prob in zip(ids, pairwise(samples), log_probs, strict=True)

@@ -449,6 +449,7 @@ def _described(
             languages=recognizer.languages or (entry.languages if entry else ()),
             fallback=fallback,
             incremental=getattr(recognizer, "incremental", False),
+            continues=getattr(recognizer, "continues", False),
             translates=getattr(recognizer, "translates", False),
             punctuates=getattr(recognizer, "punctuates", True),
         ),

@@ -68,6 +68,20 @@ class TranscriptionOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class PreviousUtterance:
+    """Hold what was said just before a clip.
+
+    clip: from the start of the utterance before to the start of the clip
+    text: its final text
+    language: ISO 639-1 code of its language; None if that is unsure
+    """
+
+    clip: Clip
+    text: str
+    language: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RecognitionRequest:
     """Hold one clip to transcribe.
 
@@ -76,6 +90,8 @@ class RecognitionRequest:
     partial: whether the result will soon be replaced. A fast result, even "", is then better than a good one
     likely_language: ISO 639-1 code of the language before; a model that detects the language takes this one
         if it is not sure of another
+    previous: what was said just before, as an aid that a recognizer may ignore; None if nothing was, or it is
+        unknown
     """
 
     clip: Clip
@@ -83,6 +99,7 @@ class RecognitionRequest:
     utterance: str = ""
     partial: bool = False
     likely_language: str | None = None
+    previous: PreviousUtterance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +182,7 @@ class ModelInfo:
     reason: why `auto` chose this model, or why a Whisper does not run on CTranslate2 as usual; None if there
         is nothing to say
     incremental: whether a clip costs little after partials of the same utterance
+    continues: whether the model uses RecognitionRequest.previous
     translates: whether the model supports the task translate
     punctuates: whether the model writes punctuation and capitals; False for bare words
     punctuation_model: name of the model that restores them for a model of bare words; None if there is none
@@ -179,6 +197,7 @@ class ModelInfo:
     fallback: str | None = None
     reason: str | None = None
     incremental: bool = False
+    continues: bool = False
     translates: bool = False
     punctuates: bool = True
     punctuation_model: str | None = None

@@ -3,7 +3,10 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +14,9 @@ import pytest
 from asr import model_registry
 from asr.ctranslate2_whisper import Ctranslate2Whisper, compute_type
 from asr.errors import ModelUnavailable, UnsupportedModel
-from asr.recognizer import RecognitionRequest, TranscriptionOptions
+from asr.recognizer import PreviousUtterance, RecognitionRequest, TranscriptionOptions
 from asr.seq2seq import Seq2Seq
-from asr.whisper_vocabulary import WhisperVocabulary
+from asr.whisper_vocabulary import WhisperVocabulary, build_tokenizer
 from asr.windows import WINDOW, AudioContext, split_windows
 from audio.clip import SAMPLE_RATE, Clip
 from tests.asr import families, tiny
@@ -236,3 +239,118 @@ def test_loops_are_decoded_at_rising_temperatures(folders: dict[str, Path]) -> N
     assert (plain.compression_ratio or 0) > 2.4
     assert recognizer.decoded_again == 2
     assert answer.text == plain.text
+
+
+class ScriptedModel:
+    """Write a text from a script for each text before: ids of both are those of a tiny vocabulary.
+
+    heard: number of frames of each row that was encoded
+    """
+
+    n_mels = 80
+
+    def __init__(self, vocabulary: WhisperVocabulary, replies: dict[str, str], language: str = "") -> None:
+        self.is_multilingual = bool(language)
+        self.heard: list[int] = []
+        self._vocabulary = vocabulary
+        self._replies = replies
+        self._language = language
+
+    def encode(self, features: Any) -> Any:
+        self.heard.append(features.shape[-1])
+        return features
+
+    def detect_language(self, encoded: Any) -> list[list[tuple[str, float]]]:
+        return [[(f"<|{self._language}|>", 0.9), ("<|en|>", 0.1)]]
+
+    def generate(self, encoded: Any, prefixes: list[list[int]], **options: Any) -> list[Any]:
+        return [self._continued(prefix) for prefix in prefixes]
+
+    def _continued(self, prefix: list[int]) -> Any:
+        before = [token for token in prefix if token < self._vocabulary.end]
+        reply = self._vocabulary.encode_text(self._replies[self._vocabulary.decode(before).strip()])
+        ids = [*before, *reply]
+        score = -0.5 * (len(reply) + 1) / max(1, len(ids))
+        return SimpleNamespace(sequences_ids=[ids], scores=[score], no_speech_prob=0.1)
+
+    def align(self, encoded: Any, start: list[int], ids: list[list[int]], frames: list[int]) -> list[Any]:
+        return [
+            SimpleNamespace(
+                alignments=[(place, 10 * place) for place in range(len(row) + 1)],
+                text_token_probs=[0.5] * len(row),
+            )
+            for row in ids
+        ]
+
+
+def scripted(
+    folders: dict[str, Path], replies: dict[str, str], language: str = ""
+) -> tuple[Ctranslate2Whisper, ScriptedModel]:
+    text = WhisperVocabulary.load(folders["en"])
+    languages = ("en", language) if language else ()
+    control = ("endoftext", "startoftranscript", *languages, "translate", "transcribe", "notimestamps")
+    tokens = [*text.convert_ids_to_tokens(range(text.end)), *(f"<|{name}|>" for name in control)]
+    vocabulary = WhisperVocabulary(tokens, build_tokenizer(tokens))
+    model = ScriptedModel(vocabulary, replies, language)
+    return Ctranslate2Whisper(model, vocabulary, device="cuda", dtype="float32"), model
+
+
+def following(text: str, language: str | None = "en") -> RecognitionRequest:
+    """Return a request for 2 s of sound, 3 s after the start of the text before."""
+    before = PreviousUtterance(tiny.babble(3, 1, start=16_000), text, language)
+    return RecognitionRequest(tiny.babble(2, 2, start=64_000), families.WORDS, previous=before)
+
+
+def test_clip_continues_the_text_before(folders: dict[str, Path]) -> None:
+    """Its words lie in its own sound, and the score is that of its own tokens."""
+    recognizer, model = scripted(folders, {"the speech": "the stream of sound"})
+    (answer,) = recognizer.transcribe([following("the speech")])
+    assert answer.text == "the stream of sound"
+    assert [word.text for word in answer.words] == ["the", "stream", "of", "sound"]
+    assert all(64_000 <= word.start <= word.end <= 96_000 for word in answer.words)
+    assert answer.avg_log_prob == pytest.approx(-0.5)
+    assert len(model.heard) == 1
+
+
+@pytest.mark.parametrize(
+    "continued",
+    ["", ".", "the speech the speech", "the of the of the of the of the of the of"],
+)
+def test_faulty_continuation_is_decoded_alone(continued: str, folders: dict[str, Path]) -> None:
+    recognizer, model = scripted(folders, {"the speech": continued, "": "the stream"})
+    (answer,) = recognizer.transcribe([following("the speech")])
+    assert answer.text == "the stream"
+    assert len(model.heard) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"partial": True},
+        {"options": TranscriptionOptions(temperature=0.5)},
+        {"clip": tiny.babble(29, 0, 64_000)},
+    ],
+)
+def test_partials_sampled_and_long_clips_are_decoded_alone(
+    options: dict[str, Any], folders: dict[str, Path]
+) -> None:
+    recognizer, _ = scripted(folders, {"": "the stream"})
+    (answer,) = recognizer.transcribe([replace(following("the speech"), **options)])
+    assert answer.text == "the stream"
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "alone"), ("de", "joined"), (None, "alone")])
+def test_only_text_in_the_detected_language_is_continued(
+    language: str | None, text: str, folders: dict[str, Path]
+) -> None:
+    texts = {"joined": "the stream of", "alone": "the sound"}
+    recognizer, _ = scripted(folders, {"the speech": texts["joined"], "": texts["alone"]}, "de")
+    (answer,) = recognizer.transcribe([following("the speech", language)])
+    assert (answer.text, answer.language, answer.language_probability) == (texts[text], "de", 0.9)
+
+
+def test_clips_that_continue_are_answered_beside_others(folders: dict[str, Path]) -> None:
+    recognizer, _ = scripted(folders, {"the speech": "the stream", "the clip": "of", "": "the sound"})
+    plain = RecognitionRequest(tiny.babble(2))
+    answers = recognizer.transcribe([plain, following("the speech"), plain, following("the clip")])
+    assert [answer.text for answer in answers] == ["the sound", "the stream", "the sound", "of"]

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -53,6 +53,8 @@ UNSURE_SAMPLES: Final = 2 * SAMPLE_RATE
 END_POSITIONS: Final = 64
 # Most tokens of a text before that a window continues, so that prompt and text leave room for what follows.
 MAX_PREVIOUS: Final = POSITIONS // 4
+# Where 1.2 s of speech followed 5 s in another language, base took at most 0.76 for that one.
+MIN_FOLLOWED_PROBABILITY: Final = 0.9
 
 AUTO: Final = "auto"
 _CPU_TYPES: Final = {AUTO: "int8", "int8": "int8", "float32": "float32"}
@@ -411,57 +413,77 @@ class Ctranslate2Whisper:
 
     def _decode_batch(self, batch: list[_Window]) -> list[_DecodedWindow]:
         """Continue what was said before each window, and decode alone what continues nothing."""
-        known = dict(enumerate(map(self._known_language, batch)))
-        decoded = self._continue(batch, {row: (name, None) for row, name in known.items() if name})
-        alone = [row for row in known if row not in decoded]
-        if not alone:
-            return [decoded[row] for row in known]
-        windows = [batch[row].alone for row in alone]
-        encoded = self._encode(windows)
-        languages = dict(zip(alone, self._languages(encoded, windows), strict=True))
-        decoded |= self._continue(batch, {row: languages[row] for row in alone if not known[row]})
-        for row in alone:
-            if row not in decoded and _is_guess(batch[row], *languages[row]):
-                decoded[row] = _DecodedWindow(_NO_TEXT, (), *languages[row], no_speech=0.0)
-        shown = [row for row in alone if row not in decoded]
+        decoded = self._continue(batch)
+        alone = [row for row in range(len(batch)) if row not in decoded]
+        if alone:
+            windows = [batch[row].alone for row in alone]
+            decoded |= zip(alone, self._decode_alone(windows), strict=True)
+        return [decoded[row] for row in range(len(batch))]
+
+    def _decode_alone(self, batch: list[_Window]) -> list[_DecodedWindow]:
+        encoded = self._encode(batch)
+        languages = self._languages(encoded, batch)
+        shown = [row for row, window in enumerate(batch) if not _is_guess(window, *languages[row])]
+        decoded = [_DecodedWindow(_NO_TEXT, (), *language, no_speech=0.0) for language in languages]
         if shown:
-            parts = self._decode_rows(
-                encoded if shown == alone else _rows(encoded, [alone.index(row) for row in shown]),
-                [batch[row].alone for row in shown],
+            rows = self._decode_rows(
+                encoded if len(shown) == len(batch) else _rows(encoded, shown),
+                [batch[row] for row in shown],
                 [languages[row] for row in shown],
             )
-            decoded |= zip(shown, parts, strict=True)
-        return [decoded[row] for row in known]
+            for row, part in zip(shown, rows, strict=True):
+                decoded[row] = part
+        return decoded
 
-    def _continue(
-        self, batch: Sequence[_Window], languages: Mapping[int, tuple[str, float | None]]
-    ) -> dict[int, _DecodedWindow]:
-        """Return the text that follows what was said before, of the rows that continue it without a fault.
+    def _continue(self, batch: Sequence[_Window]) -> dict[int, _DecodedWindow]:
+        """Return the texts that follow what was said before, by row, without rows with a fault.
 
-        languages: of the sound of rows without what was said before, with the probability of detected ones.
-            A row continues only what was said in the same language
+        A row continues only what was said in its own language.
         """
         rows = [
             row
-            for row, (language, probability) in languages.items()
-            if (previous := batch[row].previous) is not None
-            and previous.language == language
-            and (probability is None or probability >= MIN_LANGUAGE_PROBABILITY)
+            for row, window in enumerate(batch)
+            if window.previous is not None
+            and window.previous.language is not None
+            and self._known_language(window) in (None, window.previous.language)
         ]
         continued: dict[int, _DecodedWindow] = {}
         lengths = [len(batch[row].prompt) + len(_before(batch[row])) for row in rows]
         samples = [self._row_samples(_heard(batch[row])) for row in rows]
         for group in batches_by_kind(lengths, samples, budget=self._budget, min_fill=1):
-            together = [replace(batch[rows[place]], samples=samples[place]) for place in group]
+            windows = [replace(batch[rows[place]], samples=samples[place]) for place in group]
+            encoded = self._encode(windows)
+            languages = [self._followed_language(encoded, row, each) for row, each in enumerate(windows)]
+            same = [row for row, language in enumerate(languages) if language is not None]
+            if not same:
+                continue
             parts = self._decode_rows(
-                self._encode(together), together, [languages[rows[place]] for place in group]
+                encoded if len(same) == len(windows) else _rows(encoded, same),
+                [windows[row] for row in same],
+                [language for language in languages if language is not None],
             )
             continued |= {
-                rows[place]: part
-                for place, window, part in zip(group, together, parts, strict=True)
-                if not self._continues_badly(window, part)
+                rows[group[row]]: part
+                for row, part in zip(same, parts, strict=True)
+                if not self._continues_badly(windows[row], part)
             }
         return continued
+
+    def _followed_language(self, encoded: Any, row: int, window: _Window) -> tuple[str, float | None] | None:
+        """Return the language of the row if it is that of the text before, and its probability if detected.
+
+        It is detected in the part of the encoder's output that belongs to the window itself. There the text
+        before has an influence, so None is returned unless the language is nearly certain.
+        """
+        assert window.previous is not None
+        if language := self._known_language(window):
+            return language, None
+        skipped = (len(_heard(window).samples) - len(window.clip.samples)) // SAMPLES_PER_POSITION
+        own = _view(np.array(encoded.to_device(ctranslate2.Device.cpu))[row : row + 1, skipped:])
+        (detected,) = self._detect_languages(own)
+        language, probability = choose_language(detected, None, window.options.languages)
+        is_same = language == window.previous.language and probability >= MIN_FOLLOWED_PROBABILITY
+        return (language, probability) if is_same else None
 
     def _continues_badly(self, window: _Window, part: _DecodedWindow) -> bool:
         """Return whether a text that follows the one before it has a fault, so that it is decoded alone.
@@ -540,15 +562,20 @@ class Ctranslate2Whisper:
         known = [self._known_language(window) for window in batch]
         if all(known):
             return [(language, None) for language in known if language]
-        detected = [
-            {name.strip("<|>"): probability for name, probability in row}
-            for row in self._model.detect_language(encoded)
-        ]
         return [
             (language, None)
             if language
             else choose_language(probabilities, window.likely_language, window.options.languages)
-            for language, probabilities, window in zip(known, detected, batch, strict=True)
+            for language, probabilities, window in zip(
+                known, self._detect_languages(encoded), batch, strict=True
+            )
+        ]
+
+    def _detect_languages(self, encoded: Any) -> list[dict[str, float]]:
+        """Return the probability of each language, for each row."""
+        return [
+            {name.strip("<|>"): probability for name, probability in row}
+            for row in self._model.detect_language(encoded)
         ]
 
     def _known_language(self, window: _Window) -> str | None:

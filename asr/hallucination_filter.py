@@ -60,7 +60,7 @@ class AcousticEvidence:
             seconds=clip.seconds,
             rms=level(stretch),
             speech_probability=_mean(probabilities),
-            speech_peak=_mean(sorted(probabilities)[-PEAK_HOPS:]),
+            speech_peak=_peak(probabilities),
             speech_energy=speech_energy(clip, probabilities),
             voicing=voicing(stretch),
         )
@@ -76,6 +76,10 @@ class AcousticEvidence:
 
 def _mean(numbers: Sequence[float]) -> float | None:
     return math.fsum(numbers) / len(numbers) if numbers else None
+
+
+def _peak(probabilities: Sequence[float]) -> float | None:
+    return _mean(sorted(probabilities)[-PEAK_HOPS:])
 
 
 def loudest(samples: Samples) -> Samples:
@@ -197,6 +201,14 @@ def judge(hypothesis: Hypothesis, evidence: AcousticEvidence, guards: FilterThre
     if not hypothesis.text or not _below(evidence.speech_peak, guards.sure_peak):
         return None
     return next((name for name, is_seen in _SIGNS.items() if is_seen(hypothesis, evidence, guards)), None)
+
+
+def is_sure_of_speech(probabilities: Sequence[float], guards: FilterThresholds) -> bool:
+    """Return whether the detector is so sure of speech that `judge` rejects no text.
+
+    probabilities: as in AcousticEvidence.of
+    """
+    return not _below(_peak(probabilities), guards.sure_peak)
 
 
 def _below(value: float | None, floor: float | None) -> bool:

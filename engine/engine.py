@@ -175,6 +175,7 @@ class Engine:
                 self.vad,
                 recognizer.asr,
                 description.incremental,
+                description.continues,
                 self._on_task_done,
                 degradation=self._degradation,
                 on_stream_closed=self._on_stream_closed,

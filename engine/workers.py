@@ -202,7 +202,12 @@ async def load_models(
         assert isinstance(report, LoadedModelInfo)
         description = report.description
         models = ModelClients(
-            detector.model, vad, asr, description.incremental, languages=description.languages
+            detector.model,
+            vad,
+            asr,
+            description.incremental,
+            description.continues,
+            languages=description.languages,
         )
         yield models, description
 

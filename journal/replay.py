@@ -146,11 +146,10 @@ class _SentMessages:
             self._sound = SampleBuffer(MAX_AUDIO_SAMPLES)
             self._sound.skip_to(state.sound_from)
             self._sound.append(sound[len(sound) - (state.received - state.sound_from) :])
-        first = 0
+        sounds = opened.snapshot.closed_sounds()
         for each in state.waiting:
             if isinstance(each, UtteranceState):
-                self._waiting.append((each, sound[first : first + each.length]))
-                first += each.length
+                self._waiting.append((each, sounds[each.number][1]))
 
     def _between(self, start: int, end: int) -> Samples | None:
         for utterance, sound in self._waiting:

@@ -20,7 +20,7 @@ from batching.batcher import BULK, Ticket
 from batching.errors import ModelDied, QueueFull
 from streaming.arrival_pace import ArrivalPace
 from streaming.degradation import lag_to_report
-from streaming.effects import CancelTask, DetectHops
+from streaming.effects import CancelTask, DetectHops, HoldTask
 from streaming.errors import DetectorFailed, EventsUnread, Overloaded, SpoolFull, StreamBroken, StreamError
 from streaming.event_queue import EventQueue
 from streaming.events import Event, LagReported, StreamClosed
@@ -338,6 +338,8 @@ class StreamDriver:
                     self._detect(hops)
                 case RecognitionTask() as task:
                     self._recognize(task)
+                case HoldTask(task):
+                    self._stored(task)
                 case CancelTask(task):
                     self._cancel(task)
                 case TurnQuestion() as question:
@@ -524,7 +526,7 @@ class StreamDriver:
         ):
             return False
         self._stored_utterance = task.utterance
-        spool.store(task.request.clip.samples, partial(self._on_stored, task))
+        spool.store(session.sound_of(task), partial(self._on_stored, task))
         return True
 
     @_ends_stream_on_error
@@ -532,7 +534,7 @@ class StreamDriver:
         if self.state is DriverState.CLOSED:
             return
         self._progress.set()
-        stored = self.session.replace_clip(task, samples)
+        stored = self.session.replace_sound(task, samples)
         if stored is not None:
             self._recognize(stored)
 

@@ -24,6 +24,13 @@ class CancelTask:
     task: RecognitionTask
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HoldTask:
+    """Keep the task of a final until the session asks for it: it waits for the final before."""
+
+    task: RecognitionTask
+
+
 # A RecognitionTask asks the recognizer for a hypothesis, a TurnQuestion the turn model for a probability; an
 # Event is to be sent to the client.
-Effect = DetectHops | RecognitionTask | CancelTask | TurnQuestion | Event
+Effect = DetectHops | RecognitionTask | HoldTask | CancelTask | TurnQuestion | Event

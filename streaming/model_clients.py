@@ -89,6 +89,7 @@ class ModelClients:
     asr: the queue of the recognizer
     incremental: whether the recognizer continues from the last partial of an utterance; then partials are
         made often and even if the client does not want them, so that little work is left at the end
+    continues: whether the recognizer uses what was said before; files do without, as their segments are long
     on_task_done: called with the kind and the outcome of each task
     bulk: whether no live client waits, so that finals run after all live work
     on_stream_closed: called once with the sums of a stream's samples when it is over, however it ended
@@ -104,6 +105,7 @@ class ModelClients:
     vad: Batcher[DetectorInput, Probabilities]
     asr: Batcher[RecognitionRequest, Hypothesis]
     incremental: bool = False
+    continues: bool = False
     on_task_done: Callable[[TaskKind, TaskOutcome], None] = _ignore
     bulk: bool = False
     on_stream_closed: Callable[[StreamClosed], None] = lambda closed: None
@@ -120,6 +122,8 @@ class ModelClients:
             options = replace(options, vad=replace(options.vad, pause_ms=LANGUAGE_PAUSE_MS))
         if options.text.conceals:
             options = replace(options, partials=False)
+        if self.continues and not self.bulk and not options.vad.pause_ms:
+            options = replace(options, continues=True)
         if not self.incremental:
             return options
         interval = min(options.partial_interval, INCREMENTAL_INTERVAL)

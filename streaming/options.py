@@ -23,6 +23,7 @@ class SessionOptions:
     eager: transcribe when a pause begins, so that the final is ready when the pause becomes an endpoint;
         happens in any case if the endpointing depends on the text
     turn: how long a pause may last, depending on the text of the eager transcription or on a model
+    continues: recognize an utterance together with the one before if that ended less than a second before
     guards: thresholds at which text is rejected because there is no speech under it
     lag: report how far recognition is behind
     text: what is done to the text of an utterance before anything of it leaves the session
@@ -35,6 +36,7 @@ class SessionOptions:
     bounded_partials: bool = True
     eager: bool = True
     turn: EndpointPolicy = field(default_factory=FixedSilence)
+    continues: bool = False
     guards: FilterThresholds = field(default_factory=FilterThresholds)
     lag: bool = False
     text: TextOptions = field(default_factory=TextOptions)

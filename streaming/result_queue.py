@@ -8,14 +8,14 @@ from asr.recognizer import Hypothesis
 from streaming.events import FinalTranscript, MarkerReached, TranscriptionFailed
 from streaming.finalization import final_event
 from streaming.sample_accounting import SampleAccounting
-from streaming.utterance import Utterance
+from streaming.utterance import NO_SAMPLES, Utterance
 
 
 class ResultQueue:
     """Order results. The driver limits how much audio and how many markers wait.
 
     waiting: closed utterances and markers, in the order of speech
-    unrecognised: samples of the utterances among them
+    unrecognised: samples of the utterances among them, and of the pauses that belong to them
     markers: number of the markers among them
     language: that of the last released final that was sure of it; None at first
     """
@@ -32,7 +32,7 @@ class ResultQueue:
     def add(self, utterance: Utterance) -> None:
         """Add a closed utterance."""
         self.waiting.append(utterance)
-        self.unrecognised += utterance.clip_length
+        self.unrecognised += utterance.kept_samples
 
     def extend(self, markers: Iterable[MarkerReached]) -> None:
         """Add markers."""
@@ -43,6 +43,13 @@ class ResultQueue:
     def find(self, number: int) -> Utterance | None:
         """Return the utterance of this number, or None if it is not in the queue."""
         return next((u for u in self.waiting if isinstance(u, Utterance) and u.number == number), None)
+
+    @property
+    def first_held(self) -> Utterance | None:
+        """Return the first utterance if its task waits for a final that is now known."""
+        first = self.waiting[0] if self.waiting else None
+        is_ready = isinstance(first, Utterance) and first.is_held and not first.waits_for_previous
+        return first if isinstance(first, Utterance) and is_ready else None
 
     @property
     def doubtful(self) -> Utterance | None:
@@ -73,9 +80,16 @@ class ResultQueue:
                 self.markers -= 1
                 yield first
                 continue
-            self.unrecognised -= first.clip_length
+            self.unrecognised -= first.kept_samples
             last = final_event(first, guards)
+            first.is_final_known, first.previous, first.pause = True, None, NO_SAMPLES
             if isinstance(last, FinalTranscript):
+                if last.guard is None:
+                    said = last.hypothesis
+                    first.said, first.said_language = (
+                        said.text,
+                        said.language if said.is_language_sure else None,
+                    )
                 if last.is_rejected:
                     accounting.reject_segment(last.clip.start, last.clip.end)
                 elif last.hypothesis.text and last.hypothesis.is_language_sure:

@@ -16,13 +16,16 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
+import numpy as np
+
 from asr.recognizer import Hypothesis
 from audio.clip import HOP, SAMPLE_RATE, Clip, Samples
 from audio.loudness import quietest_within
 from audio.sample_buffer import SampleBuffer
 from postprocessing.text import processed
 from streaming.command_queue import Action, CommandQueue
-from streaming.effects import CancelTask, DetectHops, Effect
+from streaming.continuation import MAX_PAUSE, continues, may_be_continued, may_continue, previous_of
+from streaming.effects import CancelTask, DetectHops, Effect, HoldTask
 from streaming.events import (
     AudioCleared,
     MarkerReached,
@@ -39,7 +42,14 @@ from streaming.result_queue import ResultQueue
 from streaming.sample_accounting import SampleAccounting
 from streaming.speech_probabilities import SpeechProbabilities
 from streaming.task_planner import TaskPlanner
-from streaming.utterance import RecognitionTask, RecordedResult, TaskKind, TurnQuestion, Utterance
+from streaming.utterance import (
+    NO_SAMPLES,
+    RecognitionTask,
+    RecordedResult,
+    TaskKind,
+    TurnQuestion,
+    Utterance,
+)
 from vad.file_segmenter import FileSegmenter
 from vad.segmenter import Endpoint, Onset, Reason, Segmenter
 
@@ -93,6 +103,7 @@ class Session:
         self._forget_at = FORGET_SAMPLES
         self._commands = CommandQueue()
         self.open: Utterance | None = None
+        self.last: Utterance | None = None  # closed, and the next one may continue it
         self.count = 0  # utterances so far
         self.results = ResultQueue()
         self.held_markers: list[MarkerReached] = []  # inside the open utterance, or the candidate for one
@@ -122,6 +133,13 @@ class Session:
     def judged(self) -> int:
         """Samples that the segmenter has judged."""
         return self.segmenter.position
+
+    @property
+    def oldest_needed(self) -> int:
+        """The first sample of the stream that a segment, or the pause before it, may still need."""
+        oldest = self.segmenter.oldest_needed
+        before = self.last if self.open is None else self.open.previous
+        return oldest if before is None or before.clip is None else min(oldest, before.clip.end)
 
     @property
     def unjudged(self) -> int:
@@ -267,18 +285,26 @@ class Session:
         if utterance is not None:
             self._set_outcome(utterance, result)
 
-    def replace_clip(self, task: RecognitionTask, samples: Samples) -> RecognitionTask | None:
-        """Hold equal samples in place of a closed utterance's, and return the task with them.
+    def sound_of(self, task: RecognitionTask) -> Samples:
+        """Return what is kept of the sound for the task of a final, float32 (n,): pause and clip."""
+        utterance = self._utterance(task.utterance)
+        pause = utterance.pause if utterance is not None else NO_SAMPLES
+        return np.concatenate([pause, task.request.clip.samples]) if len(pause) else task.request.clip.samples
 
-        None if the result of the task no longer matters.
+    def replace_sound(self, task: RecognitionTask, samples: Samples) -> RecognitionTask | None:
+        """Hold equal samples in place of what `sound_of` returned, and return the task with them.
+
+        None if the result of the task no longer matters, or the task is held.
         """
         utterance = self._utterance(task.utterance)
         if utterance is None or utterance.clip is None or task not in utterance.tasks:
             return None
-        utterance.clip = replace(utterance.clip, samples=samples)
+        pause = len(samples) - utterance.clip_length
+        utterance.pause = samples[:pause] if len(utterance.pause) else NO_SAMPLES
+        utterance.clip = replace(utterance.clip, samples=samples[pause:])
         replaced = replace(task, request=replace(task.request, clip=utterance.clip))
         utterance.tasks[utterance.tasks.index(task)] = replaced
-        return replaced
+        return None if utterance.is_held else replaced
 
     def space_partials(self, task: RecognitionTask, intervals: int) -> None:
         """Let the next partial come only so many intervals after the one of this task."""
@@ -354,7 +380,10 @@ class Session:
             self.effects.append(utterance.question)
 
     def _forget(self) -> None:
-        oldest = self.segmenter.oldest_needed
+        last = self.last
+        if last is not None and last.clip and self.segmenter.oldest_needed - last.clip.end >= MAX_PAUSE:
+            self.last = None
+        oldest = self.oldest_needed
         self.audio.forget(oldest)
         self.speech_probabilities.forget(oldest)
         self._forget_at = self.judged + FORGET_SAMPLES
@@ -386,9 +415,11 @@ class Session:
         endpoint = self.segmenter.close(at, reason)
         if endpoint is not None:
             self._apply_decision(endpoint)
+        self.last = None  # What the client separates is not joined.
         self._release_markers()
 
     def _close_without_audio(self, at: int) -> None:
+        self.last = None
         # A candidate stays: it is too short for an utterance, and the client has seen nothing of it.
         if self.segmenter.is_open and not self.options.vad.manual:
             self._close(Reason.NO_AUDIO, at)
@@ -399,6 +430,7 @@ class Session:
         if self.open is not None:
             self.effects.extend(CancelTask(task) for task in self.open.tasks)
             self.open = None
+        self.last = None
         self._planner.reset()
         self.effects.append(AudioCleared(start, end))
         self._release_markers()
@@ -439,9 +471,21 @@ class Session:
         )
 
     def add_closed(self, utterance: Utterance) -> None:
-        """Queue a closed utterance and ask for its text."""
+        """Queue a closed utterance and ask for its text, or hold the task until the final before is known."""
         self.results.add(utterance)
-        self._request(utterance, self._planner.final(utterance, self.results.language))
+        if utterance.waits_for_previous:
+            utterance.is_held = True
+            task = self._planner.final(utterance, None)
+            utterance.tasks.append(task)
+            self.effects.append(HoldTask(task))
+        else:
+            self._request_final(utterance)
+
+    def _request_final(self, utterance: Utterance) -> None:
+        previous = None
+        if utterance.previous is not None:
+            previous = previous_of(utterance.previous, utterance.pause)
+        self._request(utterance, self._planner.final(utterance, self.results.language, previous))
 
     def resume(self) -> None:
         """Ask for the work that the session was waiting for when it was saved."""
@@ -456,6 +500,9 @@ class Session:
     def _open_utterance(self, start: int) -> None:
         self.count += 1
         self.open = self.make_utterance(self.count, start, self.stable_words.pop(self.count, ()))
+        if self.last is not None and self.options.continues and may_continue(self.open, self.last):
+            self.open.previous = self.last
+        self.last = None
         self.effects.append(UtteranceStarted(self.count, start))
 
     def _close_utterance(self, endpoint: Endpoint) -> None:
@@ -470,6 +517,9 @@ class Session:
         # Whether the next hop's probability has come depends on time: only judged hops count.
         last = min(endpoint.end, self.judged)
         utterance.speech_probabilities = self.speech_probabilities.read(endpoint.start, last)
+        self._keep_previous(utterance)
+        if self.options.continues and may_be_continued(utterance):
+            self.last = utterance
         self._cancel_unwanted(utterance)
         if utterance.paused_at == endpoint.end and utterance.eager is not None:
             utterance.outcome, utterance.used_eager = utterance.eager, True
@@ -478,18 +528,45 @@ class Session:
         else:
             self.add_closed(utterance)
 
+    def _keep_previous(self, utterance: Utterance) -> None:
+        """Keep the pause before a closed utterance that continues another one, or forget the other one."""
+        before = utterance.previous
+        assert utterance.clip is not None
+        if before is not None and before.clip is not None and self._continues(utterance, utterance.clip.end):
+            utterance.pause = self.audio.read(before.clip.end, utterance.start)
+        else:
+            utterance.previous = None
+
+    def _continues(self, utterance: Utterance, end: int) -> bool:
+        """Return whether the utterance, if it ends there, is recognized with the one before."""
+        probabilities = self.speech_probabilities.read(utterance.start, end)
+        return continues(utterance, end, probabilities, self.options.guards)
+
     def _plan(self, utterance: Utterance) -> None:
         self._planner.plan(utterance, self.segmenter.pause_end, self.judged, self.options)
         self._cancel_unwanted(utterance)
 
     def _request_task(self) -> None:
-        """Ask for the text of the open utterance so far, as planned."""
-        if self.open is not None:
-            task = self._planner.take(
-                self.open, self.judged, self.options, self._quietest, self.results.language
-            )
-            if task is not None:
-                self._request(self.open, task)
+        """Ask for the text of the open utterance so far, as planned.
+
+        An eager final that continues another utterance is not asked for before that has its final.
+        """
+        utterance, previous = self.open, None
+        if utterance is None:
+            return
+        end = utterance.paused_at
+        if self._planner.is_eager_due and end is not None and self._continues(utterance, end):
+            before = utterance.previous
+            assert before is not None
+            assert before.clip is not None
+            if not before.is_final_known:
+                return
+            previous = previous_of(before, self.audio.read(before.clip.end, utterance.start))
+        task = self._planner.take(
+            utterance, self.judged, self.options, self._quietest, self.results.language, previous
+        )
+        if task is not None:
+            self._request(utterance, task)
 
     def _request(self, utterance: Utterance, task: RecognitionTask) -> None:
         utterance.tasks.append(task)
@@ -556,8 +633,19 @@ class Session:
         if self.results.waiting:
             self.effects.extend(self.results.release(self.options.guards, self.accounting))
             self._recognize_again()
+            self._request_held()
         if self.ended and not self.results.waiting:
             self.effects.append(StreamClosed(self.received, *self.accounting.sums))
+
+    def _request_held(self) -> None:
+        """Ask for what waited for the final that was released last."""
+        held = self.results.first_held
+        if held is not None:
+            held.is_held = False
+            held.tasks.clear()
+            self._request_final(held)
+        if self._planner.is_due:
+            self._request_task()
 
     def _recognize_again(self) -> None:
         """Ask for the text of the first waiting utterance in the language that was spoken before it."""

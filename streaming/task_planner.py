@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from asr.recognizer import RecognitionRequest
+from asr.recognizer import PreviousUtterance, RecognitionRequest
 from audio.clip import Clip
 from audio.sample_buffer import SampleBuffer
 from streaming.options import SessionOptions
@@ -40,6 +40,11 @@ class TaskPlanner:
             self._partial = True
         self.is_due = self._eager or self._partial
 
+    @property
+    def is_eager_due(self) -> bool:
+        """Whether the next task is an eager final."""
+        return self._eager
+
     def reset(self) -> None:
         """Drop what was planned: no utterance is open any more."""
         self.is_due = self._eager = self._partial = False
@@ -51,37 +56,56 @@ class TaskPlanner:
         options: SessionOptions,
         quietest: Callable[[int, int], int],
         language: str | None,
+        previous: PreviousUtterance | None = None,
     ) -> RecognitionTask | None:
         """Return the task of the open utterance that is due, if there is one.
 
         language: that of the utterances before
+        previous: what an eager final continues
         """
         eager, partial = self._eager, self._partial
         self.reset()
         if eager:
             assert utterance.paused_at is not None
-            return self._task(TaskKind.EAGER, utterance, (utterance.start, utterance.paused_at), language)
+            window = (utterance.start, utterance.paused_at)
+            return self._task(TaskKind.EAGER, utterance, window, language, previous)
         if partial:
             cut = quietest if options.bounded_partials else None
             window = utterance.partials.next_range(judged, options.partial_interval, cut)
             return self._task(TaskKind.PARTIAL, utterance, window, utterance.language or language)
         return None
 
-    def final(self, utterance: Utterance, language: str | None) -> RecognitionTask:
-        """Return the task that transcribes a closed utterance; language: that of the utterances before."""
+    def final(
+        self, utterance: Utterance, language: str | None, previous: PreviousUtterance | None = None
+    ) -> RecognitionTask:
+        """Return the task that transcribes a closed utterance.
+
+        language: that of the utterances before
+        previous: what it continues
+        """
         assert utterance.clip is not None
-        return self._of_clip(TaskKind.FINAL, utterance, utterance.clip, language)
+        return self._of_clip(TaskKind.FINAL, utterance, utterance.clip, language, previous)
 
     def _task(
-        self, kind: TaskKind, utterance: Utterance, window: tuple[int, int], language: str | None
+        self,
+        kind: TaskKind,
+        utterance: Utterance,
+        window: tuple[int, int],
+        language: str | None,
+        previous: PreviousUtterance | None = None,
     ) -> RecognitionTask:
         clip = Clip(self._audio.read(*window), window[0])
-        return self._of_clip(kind, utterance, clip, language)
+        return self._of_clip(kind, utterance, clip, language, previous)
 
     def _of_clip(
-        self, kind: TaskKind, utterance: Utterance, clip: Clip, language: str | None
+        self,
+        kind: TaskKind,
+        utterance: Utterance,
+        clip: Clip,
+        language: str | None,
+        previous: PreviousUtterance | None,
     ) -> RecognitionTask:
         name = f"{self._session}/{utterance.number}" if self._session else ""
         is_partial = kind is TaskKind.PARTIAL
-        request = RecognitionRequest(clip, utterance.asr, name, is_partial, likely_language=language)
+        request = RecognitionRequest(clip, utterance.asr, name, is_partial, language, previous)
         return RecognitionTask(kind, utterance.number, request)

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final
+
+import numpy as np
 
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
-from audio.clip import Clip
+from audio.clip import Clip, Samples
 from postprocessing.options import TextOptions
 from streaming.partials import Partials
 from vad.segmenter import Reason
+
+NO_SAMPLES: Final[Samples] = np.empty(0, np.float32)
 
 
 class TaskKind(IntEnum):
@@ -77,6 +82,11 @@ class Utterance:
     outcome: the final hypothesis, the error message in its place, or the result that was sent before a replay
     used_eager: whether the final text was ready when the segment closed
     tasks: recognition tasks without a result so far
+    previous: the closed utterance before, which this one may continue; None once the final has left
+    pause: the sound between the two, of a closed segment
+    is_held: the task of the final waits for the final of the utterance before
+    is_final_known: the final has left, or its failure
+    said: the text of the final, if another utterance may continue it; its language, if it is sure of it
     """
 
     number: int
@@ -98,11 +108,27 @@ class Utterance:
     outcome: Hypothesis | RecordedResult | str | None = None
     used_eager: bool = False
     tasks: list[RecognitionTask] = field(default_factory=list)
+    previous: "Utterance | None" = field(default=None, repr=False)
+    pause: Samples = field(default_factory=lambda: NO_SAMPLES)
+    is_held: bool = False
+    is_final_known: bool = False
+    said: str = ""
+    said_language: str | None = None
+
+    @property
+    def waits_for_previous(self) -> bool:
+        """Whether the final of the utterance before, which this one may continue, is not known."""
+        return self.previous is not None and not self.previous.is_final_known
 
     @property
     def clip_length(self) -> int:
         """Samples of the closed segment."""
         return len(self.clip.samples) if self.clip else 0
+
+    @property
+    def kept_samples(self) -> int:
+        """Samples of the closed segment, and of the pause before it if that belongs to it."""
+        return self.clip_length + len(self.pause)
 
     def is_eager_of_pause(self, task: RecognitionTask) -> bool:
         """Return whether this is the eager task of the present pause."""

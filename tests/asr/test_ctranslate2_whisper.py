@@ -261,7 +261,7 @@ class ScriptedModel:
         return features
 
     def detect_language(self, encoded: Any) -> list[list[tuple[str, float]]]:
-        return [[(f"<|{self._language}|>", 0.9), ("<|en|>", 0.1)]]
+        return [[(f"<|{self._language}|>", 0.95), ("<|en|>", 0.05)]]
 
     def generate(self, encoded: Any, prefixes: list[list[int]], **options: Any) -> list[Any]:
         return [self._continued(prefix) for prefix in prefixes]
@@ -346,7 +346,7 @@ def test_only_text_in_the_detected_language_is_continued(
     texts = {"joined": "the stream of", "alone": "the sound"}
     recognizer, _ = scripted(folders, {"the speech": texts["joined"], "": texts["alone"]}, "de")
     (answer,) = recognizer.transcribe([following("the speech", language)])
-    assert (answer.text, answer.language, answer.language_probability) == (texts[text], "de", 0.9)
+    assert (answer.text, answer.language, answer.language_probability) == (texts[text], "de", 0.95)
 
 
 def test_clips_that_continue_are_answered_beside_others(folders: dict[str, Path]) -> None:

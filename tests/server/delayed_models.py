@@ -62,7 +62,11 @@ class LateModels:
     def models(self) -> ModelClients:
         vad, asr = cast(Any, self._vad), cast(Any, self._asr)
         return ModelClients(
-            Slots(), cast("Batcher[DetectorInput, Probabilities]", vad), asr, self._incremental
+            Slots(),
+            cast("Batcher[DetectorInput, Probabilities]", vad),
+            asr,
+            self._incremental,
+            continues=True,
         )
 
     def answer_some(self) -> None:

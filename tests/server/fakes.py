@@ -131,7 +131,7 @@ def silent_models() -> ModelClients:
     asr: Batcher[RecognitionRequest, Hypothesis] = Batcher(
         ThreadWorker(lambda: None, transcribe, name="asr"), max_items=10, max_waiting=10
     )
-    return ModelClients(Slots(), vad, asr)
+    return ModelClients(Slots(), vad, asr, continues=True)
 
 
 @asynccontextmanager
@@ -147,4 +147,4 @@ async def running_models(
         Batcher(vad_worker, max_items=10, max_waiting=10, stateless=False) as vad,
         Batcher(asr_worker, max_items=10, max_waiting=10) as asr,
     ):
-        yield ModelClients(Slots(), vad, asr)
+        yield ModelClients(Slots(), vad, asr, continues=True)

@@ -3,6 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from zlib import crc32
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from asr.hallucination_filter import FilterThresholds
 from asr.languages import choose_language
 from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import HOP, Clip, Samples
-from streaming.effects import CancelTask, DetectHops
+from streaming.effects import CancelTask, DetectHops, HoldTask
 from streaming.events import Event, PartialTranscript
 from streaming.options import SessionOptions
 from streaming.session import Session
@@ -24,6 +25,7 @@ Ask = Callable[[Session], None]
 # words are shown before a segment is rejected depends on time (docs/decisions/0008). The recognizer below
 # gives too many words a second for `max_rate`.
 FEW_GUARDS = FilterThresholds(min_rms=None, min_voicing=None, max_rate=None)
+CONTINUING = SessionOptions(partials=True, guards=FEW_GUARDS, continues=True)
 
 
 def sound(*runs: tuple[bool, int]) -> Samples:
@@ -47,6 +49,7 @@ def recognize(request: RecognitionRequest) -> Hypothesis:
     """Return a word for each 200 ms, and at the end a word that no other clip gives.
 
     The last word ends the sentence, a part of it, or neither. The language of half of the clips is uncertain.
+    What was said before changes the last word.
     """
     clip = request.clip
     words = [f"w{n}" for n in range(len(clip.samples) // 3200)]
@@ -56,7 +59,13 @@ def recognize(request: RecognitionRequest) -> Hypothesis:
     language, probability = choose_language(
         dict.fromkeys(("en", "de", "fr", "es"), 0.1) | detected, request.likely_language
     )
-    last = f"{clip.start}:{total:.3f}:{language}{('.', ',', '')[int(total) % 3]}"
+    before = request.previous
+    followed = (
+        ""
+        if before is None
+        else f":{crc32(before.clip.samples.tobytes())}:{crc32(before.text.encode())}:{before.language}"
+    )
+    last = f"{clip.start}:{total:.3f}:{language}{followed}{('.', ',', '')[int(total) % 3]}"
     return Hypothesis(" ".join([*words, last]), language=language, language_probability=probability)
 
 
@@ -101,7 +110,7 @@ def take_task(session: Session) -> RecognitionTask | None:
 
 def take_events(session: Session) -> list[Event]:
     """Take out the events for the client."""
-    others = (DetectHops, RecognitionTask, CancelTask, TurnQuestion)
+    others = (DetectHops, RecognitionTask, HoldTask, CancelTask, TurnQuestion)
     events: list[Event] = [effect for effect in session.effects if not isinstance(effect, others)]
     for event in events:
         session.effects.remove(event)
@@ -216,4 +225,16 @@ def _text(event: Event) -> str:
     return f"{event!r} {clip.start, clip.end, float(clip.samples.sum())}" if clip else repr(event)
 
 
-__all__ = ["HOP", "Slow", "detect", "flat", "hear", "lasting", "play", "recognize", "sound", "transcribe"]
+__all__ = [
+    "CONTINUING",
+    "HOP",
+    "Slow",
+    "detect",
+    "flat",
+    "hear",
+    "lasting",
+    "play",
+    "recognize",
+    "sound",
+    "transcribe",
+]

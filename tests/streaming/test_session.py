@@ -4,7 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from asr.hallucination_filter import FilterThresholds
 from asr.recognizer import Hypothesis, TranscriptionOptions
 from audio.clip import HOP, Clip
 from postprocessing.options import TextOptions
+from streaming.effects import HoldTask
 from streaming.endpointing import AdaptiveSilence, EndpointPolicy, ModelSilence
 from streaming.events import (
     AudioCleared,
@@ -31,6 +34,7 @@ from streaming.session import Session
 from streaming.utterance import RecognitionTask, TaskKind
 from tests.examples import examples
 from tests.streaming.fakes import (
+    CONTINUING,
     FEW_GUARDS,
     Ask,
     Slow,
@@ -397,9 +401,9 @@ def test_events_do_not_depend_on_chunks_or_model_latency(
 ) -> None:
     samples = sound(*runs)
     there = placed(asks, len(samples))
-    expected = flat(play(samples, range(0, len(samples), 1600), there))
-    assert flat(play(samples, cuts, there)) == expected
-    assert flat(play(samples, cuts, there, seed=seed)) == expected
+    expected = flat(play(samples, range(0, len(samples), 1600), there, options=CONTINUING))
+    assert flat(play(samples, cuts, there, options=CONTINUING)) == expected
+    assert flat(play(samples, cuts, there, seed=seed, options=CONTINUING)) == expected
 
 
 @pytest.mark.parametrize("turn", [AdaptiveSilence(), ModelSilence()])
@@ -414,7 +418,7 @@ def test_events_do_not_depend_on_when_the_endpoint_is_decided(
 ) -> None:
     samples = sound(*runs)
     there = placed(asks, len(samples))
-    options = SessionOptions(turn=turn, eager=False)
+    options = SessionOptions(turn=turn, eager=False, continues=True)
     expected = flat(play(samples, range(0, len(samples), 1600), there, options=options))
     assert flat(play(samples, cuts, there, options=options)) == expected
     assert flat(play(samples, cuts, there, seed=seed, options=options)) == expected
@@ -642,3 +646,131 @@ def test_changed_partials_have_no_stable_part() -> None:
     assert {(event.text, event.stable_chars) for event in partials} == {("well **** the code is 4711", 0)}
     assert [final.hypothesis.text for final in finals(events)] == ["well **** the code is 4711"]
     assert "shit" not in repr(events)
+
+
+PAUSE = (False, SECOND // 2)
+SPEECH = (True, SECOND)
+
+
+def continued(session: Session, *runs: tuple[bool, int]) -> list[RecognitionTask]:
+    """Feed the session and return the tasks that it asks for."""
+    feed(session, *runs)
+    tasks = []
+    while (task := take_task(session)) is not None:
+        tasks.append(task)
+    return tasks
+
+
+def test_final_continues_the_final_before() -> None:
+    session = Session(SessionOptions(continues=True), hops_per_step=1000)
+    (first,) = continued(session, SPEECH, PAUSE)
+    session.receive_hypothesis(first, Hypothesis("one two", language="en"))
+    (second,) = continued(session, SPEECH, PAUSE)
+    previous = second.request.previous
+    assert first.request.previous is None
+    assert previous is not None
+    assert (previous.clip.start, previous.clip.end) == (first.request.clip.start, second.request.clip.start)
+    assert len(previous.clip.samples) == second.request.clip.start - first.request.clip.start
+    assert (previous.text, previous.language) == ("one two", "en")
+
+
+def test_final_that_continues_waits_for_the_final_before() -> None:
+    session = Session(SessionOptions(continues=True), hops_per_step=1000)
+    (first,) = continued(session, SPEECH, PAUSE)
+    assert continued(session, SPEECH, (False, 8 * HOP)) == []
+    assert continued(session, PAUSE) == []
+    session.receive_hypothesis(first, Hypothesis("one two"))
+    (second,) = continued(session)
+    assert second.kind is TaskKind.FINAL
+    assert second.request.previous is not None
+    session.receive_hypothesis(second, Hypothesis("three"))
+    assert [final.hypothesis.text for final in finals(take_events(session))] == ["one two", "three"]
+
+
+def test_eager_final_is_requested_once_the_final_before_is_known() -> None:
+    session = Session(SessionOptions(continues=True, vad=VadOptions(silence_ms=700)), hops_per_step=1000)
+    (first,) = continued(session, SPEECH, (False, 24 * HOP))
+    assert continued(session, SPEECH, (False, 8 * HOP)) == []
+    session.receive_hypothesis(first, Hypothesis("one two"))
+    (second,) = continued(session)
+    assert second.kind is TaskKind.EAGER
+    assert second.request.previous is not None
+
+
+@pytest.mark.parametrize("said", [Hypothesis(""), Hypothesis("no " * 40), None])
+def test_nothing_continues_an_utterance_without_a_sure_text(said: Hypothesis | None) -> None:
+    """Its text is empty, shortened, or failed."""
+    session = Session(SessionOptions(continues=True), hops_per_step=1000)
+    (first,) = continued(session, SPEECH, PAUSE)
+    assert continued(session, SPEECH, PAUSE) == []
+    if said is None:
+        session.receive_failure(first, "the model is broken")
+    else:
+        session.receive_hypothesis(first, said)
+    (second,) = continued(session)
+    assert second.request.previous is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"continues": False},
+        {"asr": TranscriptionOptions(temperature=0.5)},
+        {"asr": TranscriptionOptions(task="translate")},
+        {"text": TextOptions(redact=("numbers",))},
+        {"vad": VadOptions(silence_ms=960)},
+    ],
+)
+def test_utterance_is_recognized_alone(options: dict[str, Any]) -> None:
+    """It does so without waiting: with other options, or after a pause of a second."""
+    pause = (False, 45 * HOP) if "vad" in options else PAUSE
+    session = Session(replace(SessionOptions(continues=True), **options), hops_per_step=1000)
+    assert [task.request.previous for task in continued(session, SPEECH, pause)] == [None]
+    assert [task.request.previous for task in continued(session, SPEECH, pause)] == [None]
+
+
+@pytest.mark.parametrize("ask", [COMMIT, CLEAR, NO_AUDIO])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_command_separates_utterances(ask: Ask, is_open: bool) -> None:
+    session = Session(SessionOptions(continues=True, eager=False), hops_per_step=1000)
+    feed(session, SPEECH, (False, 2 * HOP) if is_open else PAUSE)
+    ask(session)
+    assert [task.request.previous for task in continued(session, SPEECH, PAUSE)] in ([None], [None, None])
+
+
+def test_utterance_of_other_options_is_recognized_alone() -> None:
+    session = Session(SessionOptions(continues=True), hops_per_step=1000)
+    assert len(continued(session, SPEECH, PAUSE)) == 1
+    session.receive_options(SessionOptions(continues=True, asr=TranscriptionOptions(language="de")))
+    assert [task.request.previous for task in continued(session, SPEECH, PAUSE)] == [None]
+
+
+def test_utterances_of_more_than_12_s_are_not_joined() -> None:
+    session = Session(SessionOptions(continues=True), hops_per_step=1000)
+    assert len(continued(session, (True, 6 * SECOND), PAUSE)) == 1
+    assert [task.request.previous for task in continued(session, (True, 6 * SECOND), PAUSE)] == [None]
+
+
+def test_doubtful_speech_is_recognized_alone() -> None:
+    """Then the recognizer's probability of no speech must be that of the utterance itself."""
+    session = Session(SessionOptions(continues=True), hops_per_step=1000)
+    assert len(continued(session, SPEECH, PAUSE)) == 1
+    session.receive_audio(Clip(sound(SPEECH, PAUSE), session.received))
+    while (hops := take_hops(session)) is not None:
+        session.receive_probabilities([min(0.94, each) for each in hear(hops)])
+    assert [task.request.previous for task in continued(session)] == [None]
+
+
+def test_held_final_keeps_its_sound_where_it_is_put() -> None:
+    session = Session(SessionOptions(continues=True, eager=False), hops_per_step=1000)
+    (first,) = continued(session, SPEECH, PAUSE)
+    feed(session, SPEECH, PAUSE)
+    (held,) = [effect.task for effect in session.effects if isinstance(effect, HoldTask)]
+    kept = session.sound_of(held).copy()
+    assert session.replace_sound(held, kept) is None
+    session.receive_hypothesis(first, Hypothesis("one"))
+    (second,) = continued(session)
+    assert np.shares_memory(second.request.clip.samples, kept)
+    assert second.request.previous is not None
+    joined = np.concatenate([second.request.previous.clip.samples, second.request.clip.samples])
+    assert np.array_equal(joined, np.concatenate([first.request.clip.samples, kept]))

@@ -17,6 +17,7 @@ from streaming.snapshot import restore, save
 from streaming.utterance import RecordedResult, TaskKind
 from tests.examples import examples
 from tests.streaming.fakes import (
+    CONTINUING,
     FEW_GUARDS,
     complete,
     detect_all,
@@ -32,8 +33,6 @@ from tests.streaming.fakes import (
 )
 from vad.options import VadOptions
 from vad.segmenter import Reason
-
-PLAIN = SessionOptions(partials=True, guards=FEW_GUARDS)
 
 
 def answered(session: Session, chance: random.Random, late: float) -> list[Event]:
@@ -52,7 +51,9 @@ def answered(session: Session, chance: random.Random, late: float) -> list[Event
         session.receive_probabilities(hear(hops))
 
 
-def relayed(samples: Samples, seed: int, options: SessionOptions = PLAIN, late: float = 0.0) -> list[Event]:
+def relayed(
+    samples: Samples, seed: int, options: SessionOptions = CONTINUING, late: float = 0.0
+) -> list[Event]:
     """Run one session after the other, each restored from the one before."""
     chance, session, start = random.Random(seed), Session(options), 0
     events: list[Event] = []
@@ -74,14 +75,14 @@ runs = st.lists(st.tuples(st.booleans(), st.integers(0, 30_000)), max_size=8)
 @given(runs, st.integers(0, 10_000))
 def test_restored_session_gives_the_same_events(parts: list[tuple[bool, int]], seed: int) -> None:
     samples = sound(*parts)
-    assert flat(relayed(samples, seed)) == flat(play(samples, []))
+    assert flat(relayed(samples, seed)) == flat(play(samples, [], options=CONTINUING))
 
 
 @examples(30)
 @given(runs, st.integers(0, 10_000))
 def test_pending_finals_survive_a_snapshot(parts: list[tuple[bool, int]], seed: int) -> None:
     samples = sound((True, 9_000), (False, 9_000), *parts)
-    options = SessionOptions(guards=FEW_GUARDS, eager=False)
+    options = SessionOptions(guards=FEW_GUARDS, eager=False, continues=True)
     session = Session(options)
     session.receive_audio(Clip(samples, 0))
     events = answered(session, random.Random(seed), 0.8)
@@ -95,8 +96,8 @@ def test_pending_finals_survive_a_snapshot(parts: list[tuple[bool, int]], seed: 
 @pytest.mark.parametrize(
     "options",
     [
-        SessionOptions(partials=True, guards=FEW_GUARDS, turn=AdaptiveSilence()),
-        SessionOptions(partials=True, guards=FEW_GUARDS, turn=ModelSilence()),
+        SessionOptions(partials=True, guards=FEW_GUARDS, turn=AdaptiveSilence(), continues=True),
+        SessionOptions(partials=True, guards=FEW_GUARDS, turn=ModelSilence(), continues=True),
         SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(manual=True)),
         SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(manual=True, max_manual_ms=1_000)),
         SessionOptions(partials=True, guards=FEW_GUARDS, vad=VadOptions(max_segment_ms=1_000)),

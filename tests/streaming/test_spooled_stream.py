@@ -21,12 +21,12 @@ from streaming.options import SessionOptions
 from streaming.spool import Spool
 from streaming.utterance import Utterance
 from tests.server.fakes import running_models
-from tests.streaming.fakes import FEW_GUARDS, flat, play, sound, transcribe
+from tests.streaming.fakes import CONTINUING, flat, play, sound, transcribe
 from tests.waiting import until
 from vad.segmenter import Reason
 
 SECOND = 16_000
-FIXED = SessionOptions(partials=True, guards=FEW_GUARDS)
+FIXED = CONTINUING
 ADAPTIVE = replace(FIXED, turn=AdaptiveSilence(shortest=SECOND // 5, longest=SECOND))
 MINUTES = 1.0
 # Four minutes, in which three of four seconds are speech.
@@ -75,8 +75,9 @@ async def events_of(driver: StreamDriver) -> list[Event]:
 def in_memory(driver: StreamDriver) -> int:
     """Return how many samples of closed segments are in memory."""
     waiting = driver.session.results.waiting
-    clips = [each.clip for each in waiting if isinstance(each, Utterance) and each.clip is not None]
-    return sum(len(clip.samples) for clip in clips if clip.samples.flags.writeable)
+    closed = [each for each in waiting if isinstance(each, Utterance) and each.clip is not None]
+    sounds = [samples for each in closed if each.clip for samples in (each.pause, each.clip.samples)]
+    return sum(len(samples) for samples in sounds if samples.flags.writeable)
 
 
 @pytest.mark.parametrize("options", [FIXED, ADAPTIVE])

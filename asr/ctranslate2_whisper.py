@@ -25,10 +25,10 @@ from asr.recognizer import (
     RecognitionRequest,
     TranscriptionOptions,
 )
-from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches_by_kind
+from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches, batches_by_kind
 from asr.temperature_fallback import decode_loops_again
 from asr.timed_tokens import TimedToken, TokenDecoder
-from asr.whisper_guard import find_fault, find_loop, is_loop, without_loop
+from asr.whisper_guard import MIN_BLOCK, find_fault, find_loop, is_loop, without_loop
 from asr.whisper_options import ignored_options, prompt_tokens
 from asr.whisper_vocabulary import WhisperVocabulary
 from asr.windows import FALLBACK_TEMPERATURES, WINDOW, AudioContext, split_windows, token_limit
@@ -51,7 +51,7 @@ UNSURE_SAMPLES: Final = 2 * SAMPLE_RATE
 # A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
 # decoder often does not find the end of the clip and begins the text again.
 END_POSITIONS: Final = 64
-# Most tokens of a text before that a window continues, so that prompt and text leave room for what follows.
+# Most tokens of a text before that a window continues, so that prompt and text leave space for what follows.
 MAX_PREVIOUS: Final = POSITIONS // 4
 # Where 1.2 s of speech followed 5 s in another language, base took at most 0.76 for that one.
 MIN_FOLLOWED_PROBABILITY: Final = 0.9
@@ -448,9 +448,8 @@ class Ctranslate2Whisper:
             and self._known_language(window) in (None, window.previous.language)
         ]
         continued: dict[int, _DecodedWindow] = {}
-        lengths = [len(batch[row].prompt) + len(_before(batch[row])) for row in rows]
         samples = [self._row_samples(_heard(batch[row])) for row in rows]
-        for group in batches_by_kind(lengths, samples, budget=self._budget, min_fill=1):
+        for group in batches(samples, budget=self._budget, min_fill=1):
             windows = [replace(batch[rows[place]], samples=samples[place]) for place in group]
             encoded = self._encode(windows)
             languages = [self._followed_language(encoded, row, each) for row, each in enumerate(windows)]
@@ -488,14 +487,16 @@ class Ctranslate2Whisper:
     def _continues_badly(self, window: _Window, part: _DecodedWindow) -> bool:
         """Return whether a text that follows the one before it has a fault, so that it is decoded alone.
 
-        A loop may begin in the text before: then Whisper has begun the text of the whole sound again.
+        Whisper may begin the text of the whole sound again, at once or later: then there is a loop from the
+        text before on.
         """
-        ids = part.text.ids
+        before, ids = _before(window), part.text.ids
         return (
             not any(letter.isalnum() for letter in self._token_decoder.decode_text(ids))
             or self._fault(window, part) is not None
-            or find_loop([*_before(window), *ids]) is not None
-            or self._is_inside_word(_before(window)[-1], ids[0])
+            or find_loop([*before, *ids]) is not None
+            or (len(ids) >= MIN_BLOCK and tuple(ids[:MIN_BLOCK]) == before[:MIN_BLOCK])
+            or self._is_inside_word(before[-1], ids[0])
         )
 
     def _is_inside_word(self, last: int, first: int) -> bool:
@@ -526,21 +527,24 @@ class Ctranslate2Whisper:
             [*window.prompt, *start, self._no_timestamps, *_before(window)]
             for window, start in zip(batch, starts, strict=True)
         ]
-        limits = [token_limit(_limited_seconds(window), POSITIONS - len(prefixes[0])) for window in batch]
+        limits = [
+            token_limit(_limited_seconds(window), POSITIONS - len(prefix))
+            for window, prefix in zip(batch, prefixes, strict=True)
+        ]
         temperature = batch[0].options.temperature
         # After a text, the end of the text may come at once: then there is nothing that continues it.
         blank = {"suppress_blank": batch[0].previous is None}
-        skipped = len(_before(batch[0]))
+        skipped = [len(_before(window)) for window in batch]
         results = self._generate(encoded, prefixes, max(limits), temperature, **blank)
         for row, limit in enumerate(limits):
-            if len(results[row].sequences_ids[0]) > skipped + limit:
+            if len(results[row].sequences_ids[0]) > skipped[row] + limit:
                 only = _rows(encoded, [row])
                 (results[row],) = self._generate(only, [prefixes[row]], limit, temperature, **blank)
         texts = [
-            _text(result.sequences_ids[0], result.scores[0], limit, skipped)
-            for result, limit in zip(results, limits, strict=True)
+            _text(result.sequences_ids[0], result.scores[0], limit, each)
+            for result, limit, each in zip(results, limits, skipped, strict=True)
         ]
-        if skipped:
+        if any(skipped):
             texts = [self._without_marks(text) for text in texts]
         aligned = self._align(encoded, batch, starts, texts)
         return [
@@ -601,7 +605,7 @@ class Ctranslate2Whisper:
         suppress_blank: whether a text has at least one token
         """
         # CTranslate2 generates no more than half of max_length.
-        most = max(2 * limit, limit + len(prefixes[0]))
+        most = max(2 * limit, limit + max(map(len, prefixes)))
         sampling = {"sampling_topk": 0, "sampling_temperature": temperature} if temperature else {}
         results: list[Any] = self._model.generate(
             encoded,

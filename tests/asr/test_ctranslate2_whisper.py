@@ -314,7 +314,7 @@ def test_clip_continues_the_text_before(folders: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize(
     "continued",
-    ["", ".", "the speech the speech", "the of the of the of the of the of the of"],
+    ["", ".", "the speech", "the of the of the of the of the of the of"],
 )
 def test_faulty_continuation_is_decoded_alone(continued: str, folders: dict[str, Path]) -> None:
     recognizer, model = scripted(folders, {"the speech": continued, "": "the stream"})
@@ -347,6 +347,13 @@ def test_only_text_in_the_detected_language_is_continued(
     recognizer, _ = scripted(folders, {"the speech": texts["joined"], "": texts["alone"]}, "de")
     (answer,) = recognizer.transcribe([following("the speech", language)])
     assert (answer.text, answer.language, answer.language_probability) == (texts[text], "de", 0.95)
+
+
+def test_text_that_begins_again_is_decoded_alone(folders: dict[str, Path]) -> None:
+    replies = {"the speech stream of sound": "the speech stream of clip", "": "the clip"}
+    recognizer, _ = scripted(folders, replies)
+    (answer,) = recognizer.transcribe([following("the speech stream of sound")])
+    assert answer.text == "the clip"
 
 
 def test_clips_that_continue_are_answered_beside_others(folders: dict[str, Path]) -> None:

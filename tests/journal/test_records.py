@@ -1,5 +1,6 @@
 """Test that records are read as they were written, and that other payloads are refused."""
 
+import json
 from contextlib import suppress
 
 import numpy as np
@@ -51,7 +52,7 @@ from streaming.options import SessionOptions
 from streaming.session import Session
 from streaming.snapshot import save
 from streaming.utterance import RecordedResult
-from tests.streaming.fakes import detect_all, sound
+from tests.streaming.fakes import detect_all, sound, take_task
 from vad.segmenter import Reason
 
 STEP = 1 / 32_768
@@ -64,8 +65,8 @@ def again(entry: Record) -> Record:
 
 
 def midway() -> Session:
-    """Return a session with an open utterance and one that waits for its final."""
-    session = Session(SessionOptions(eager=False))
+    """Return a session with an open utterance, which may continue one that waits for its final."""
+    session = Session(SessionOptions(eager=False, continues=True))
     session.receive_audio(Clip(sound((True, 9_600), (False, 19_200), (True, 9_600)), 0))
     detect_all(session)
     session.effects.clear()
@@ -111,6 +112,43 @@ def test_a_snapshot_is_read_as_it_was_written() -> None:
     assert snapshot.state.waiting
     np.testing.assert_array_equal(read.snapshot.sound, snapshot.sound)
     np.testing.assert_array_equal(read.detector_state, memory)
+
+
+def test_a_snapshot_keeps_what_the_next_utterance_continues() -> None:
+    session = Session(SessionOptions(eager=False, continues=True))
+    session.receive_audio(Clip(sound((True, 9_600), (False, 9_600)), 0))
+    detect_all(session)
+    task = take_task(session)
+    assert task is not None
+    session.receive_hypothesis(task, TEXT)
+    session.effects.clear()
+    snapshot = save(session)
+    read = again(SnapshotRecord({}, 12, snapshot))
+    assert isinstance(read, SnapshotRecord)
+    assert read.snapshot.state == snapshot.state
+    assert snapshot.state.before is not None
+    assert (snapshot.state.before.said, snapshot.state.before.said_language) == ("two words", "en")
+    _, clip = read.snapshot.closed_sounds()[1]
+    np.testing.assert_array_equal(clip, task.request.clip.samples)
+
+
+def test_a_snapshot_of_an_older_server_is_read() -> None:
+    """It does not say what an utterance continues."""
+    session = midway()
+    assert session.open is not None
+    session.open.previous = None
+    snapshot = save(session)
+    (record,) = read_frames(encode_record(SnapshotRecord({}, 12, snapshot)))
+    first = 4 + int.from_bytes(record.payload[:4], "little")
+    head = json.loads(record.payload[4:first])
+    del head["state"]["before"], head["state"]["is_followed"]
+    for utterance in (head["state"]["open"], *head["state"]["waiting"]):
+        del utterance["pause"], utterance["said"], utterance["said_language"]
+    text = json.dumps(head).encode()
+    older = len(text).to_bytes(4, "little") + text + record.payload[first:]
+    read = decode_record(record.kind, older)
+    assert isinstance(read, SnapshotRecord)
+    assert read.snapshot.state == snapshot.state
 
 
 @given(st.lists(st.integers(-32_768, 32_767)))

@@ -654,7 +654,8 @@ SPEECH = (True, SECOND)
 
 def continued(session: Session, *runs: tuple[bool, int]) -> list[RecognitionTask]:
     """Feed the session and return the tasks that it asks for."""
-    feed(session, *runs)
+    if runs:
+        feed(session, *runs)
     tasks = []
     while (task := take_task(session)) is not None:
         tasks.append(task)
@@ -774,3 +775,32 @@ def test_held_final_keeps_its_sound_where_it_is_put() -> None:
     assert second.request.previous is not None
     joined = np.concatenate([second.request.previous.clip.samples, second.request.clip.samples])
     assert np.array_equal(joined, np.concatenate([first.request.clip.samples, kept]))
+
+
+@pytest.mark.parametrize("every", [3, 7, 1000])
+def test_finals_that_continue_do_not_depend_on_model_latency(every: int) -> None:
+    """The recognizer answers only after so many chunks."""
+    samples = sound(*[(True, 12_000), (False, 9_600)] * 6)
+    session, events = Session(CONTINUING, hops_per_step=1), list[Event]()
+    for chunk in range(-(-len(samples) // 1600)):
+        part = samples[chunk * 1600 : (chunk + 1) * 1600]
+        session.receive_audio(Clip(part, session.received))
+        while (hops := take_hops(session)) is not None:
+            session.receive_probabilities(hear(hops))
+        if chunk % every == every - 1:
+            events += answered(session)
+    session.receive_end(Reason.END_OF_STREAM)
+    events += answered(session)
+    expected = play(samples, range(0, len(samples), 1600), options=CONTINUING)
+    assert flat(events) == flat(expected)
+    alone = play(samples, range(0, len(samples), 1600), options=replace(CONTINUING, continues=False))
+    pairs = zip(finals(expected), finals(alone), strict=True)
+    assert sum(one.hypothesis != other.hypothesis for one, other in pairs) == 5
+
+
+def answered(session: Session) -> list[Event]:
+    """Answer all tasks, the last one first, and return the events."""
+    while tasks := continued(session):
+        for task in reversed(tasks):
+            session.receive_hypothesis(task, recognize(task.request))
+    return take_events(session)

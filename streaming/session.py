@@ -539,7 +539,7 @@ class Session:
 
     def _continues(self, utterance: Utterance, end: int) -> bool:
         """Return whether the utterance, if it ends there, is recognized with the one before."""
-        probabilities = self.speech_probabilities.read(utterance.start, end)
+        probabilities = self.speech_probabilities.read(utterance.start, min(end, self.judged))
         return continues(utterance, end, probabilities, self.options.guards)
 
     def _plan(self, utterance: Utterance) -> None:

@@ -63,7 +63,7 @@ def recognize(request: RecognitionRequest) -> Hypothesis:
     followed = (
         ""
         if before is None
-        else f":{crc32(before.clip.samples.tobytes())}:{crc32(before.text.encode())}:{before.language}"
+        else f"+{crc32(before.clip.samples.tobytes())}+{crc32(before.text.encode())}+{before.language}"
     )
     last = f"{clip.start}:{total:.3f}:{language}{followed}{('.', ',', '')[int(total) % 3]}"
     return Hypothesis(" ".join([*words, last]), language=language, language_probability=probability)
@@ -98,7 +98,9 @@ def take_hops(session: Session) -> Samples | None:
 
 
 def take_task(session: Session) -> RecognitionTask | None:
-    """Take out the first recognition task that the session asks for and has not cancelled."""
+    """Take out the first task that the session asks for and has not cancelled; forget held ones."""
+    for held in [effect for effect in session.effects if isinstance(effect, HoldTask)]:
+        session.effects.remove(held)
     cancelled = [effect.task for effect in session.effects if isinstance(effect, CancelTask)]
     for effect in list(session.effects):
         if isinstance(effect, RecognitionTask):

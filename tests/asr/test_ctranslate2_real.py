@@ -3,13 +3,14 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from statistics import median
 
 import jiwer
 import numpy as np
 import pytest
 
 from asr.ctranslate2_whisper import Ctranslate2Whisper
-from asr.recognizer import RecognitionRequest, TranscriptionOptions
+from asr.recognizer import PreviousUtterance, RecognitionRequest, TranscriptionOptions
 from asr.timed_tokens import TokenDecoder
 from asr.whisper_vocabulary import WhisperVocabulary, build_tokenizer
 from audio.clip import SAMPLE_RATE, Clip
@@ -49,6 +50,27 @@ def test_famous_sentence_is_recognized(weights: str) -> None:
     (answer,) = recognizer(weights).transcribe([RecognitionRequest(Clip(speech.read()), families.WORDS)])
     assert jiwer.wer(plain(speech.text), plain(answer.text)) < 0.1
     assert answer.language == "en"
+
+
+def test_text_continues_the_utterance_before() -> None:
+    """The sentence goes on after a pause, so it has no capital there."""
+    samples, cut = entry("jfk.wav").read(), round(3.2 * SAMPLE_RATE)
+    clip = Clip(samples[cut:], cut)
+    previous = PreviousUtterance(Clip(samples[:cut]), "And so, my fellow Americans,", "en")
+    continued, alone = recognizer(TINY).transcribe(
+        [
+            RecognitionRequest(clip, families.WORDS, previous=previous),
+            RecognitionRequest(clip, families.WORDS),
+        ]
+    )
+    assert plain(continued.text) == plain(alone.text)
+    assert (continued.text[:7], alone.text[:7]) == ("ask not", "Ask not")
+    places = [place for word in continued.words for place in (word.start, word.end)]
+    assert places == sorted(places)
+    assert clip.start <= places[0]
+    assert places[-1] <= clip.end
+    later = [here.start - there.start for here, there in zip(continued.words, alone.words, strict=True)]
+    assert abs(median(later)) < 0.05 * SAMPLE_RATE
 
 
 @pytest.mark.parametrize("weights", [TINY, BASE])

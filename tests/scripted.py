@@ -31,17 +31,21 @@ NAME: Final = "scripted"
 ALIKE: Final = 0.4  # least correlation, -1..1, of a clip and its place; other clips have no words
 UNSURE: Final = 0.3  # confidence of words of one or two letters
 SURE: Final = 0.9
+LOST: Final = samples_from_ms(500)  # of a sentence that Chromium's microphone may lose on a busy machine
+EDGE: Final = samples_from_ms(60)  # of a clip
+QUIET: Final = 0.1  # level of an edge, as a part of the clip's, below which no sentence goes on there
 LOAD: Final = "load"  # the text that holds the load
 LOOK_SECONDS: Final = 0.02  # between two looks for the file that holds the recognizer
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A word of the known file. start, end: samples from its beginning."""
+    """A word of the known file. start, end: samples from its beginning; sentence: number of its sentence."""
 
     text: str
     start: int
     end: int
+    sentence: int = 0
 
     @property
     def middle(self) -> int:
@@ -49,7 +53,10 @@ class Spoken:
 
 
 class Scripted:
-    """Answer with the words of the known file whose middle lies in the clip."""
+    """Answer with the words of the known file whose middle lies in the clip.
+
+    A clip that begins or ends in silence has the words of its sentence there, too, if it lost samples.
+    """
 
     family = "test"
     device = "cpu"
@@ -64,7 +71,11 @@ class Scripted:
             SENTENCES if path.name == "test.wav" else json.loads(path.with_suffix(".json").read_text())
         )
         self._known = read(path).samples
-        self._spoken = [word for sentence in sentences for word in _words(*sentence)]
+        self._spoken = [
+            word
+            for number, (start, end, text) in enumerate(sentences)
+            for word in _words(start, end, text, number)
+        ]
 
     def transcribe(self, requests: Sequence[RecognitionRequest]) -> list[Hypothesis]:
         time.sleep(self._seconds)
@@ -80,17 +91,30 @@ class Scripted:
             return Hypothesis("", language="en")
         length = len(clip.samples)
         heard = [word for word in self._spoken if 0 <= word.middle - place < length]
+        if heard and not request.partial:
+            first = -LOST if _is_quiet(clip.samples[:EDGE], clip.samples) else 0
+            end = length + (LOST if _is_quiet(clip.samples[-EDGE:], clip.samples) else 0)
+            sentences = {word.sentence for word in heard}
+            heard = [
+                word
+                for word in self._spoken
+                if first <= word.middle - place < end and word.sentence in sentences
+            ]
         words = tuple(
             Word(
                 word.text,
-                clip.start + max(0, word.start - place),
-                clip.start + min(length, word.end - place),
+                clip.start + min(length, max(0, word.start - place)),
+                clip.start + min(length, max(0, word.end - place)),
                 UNSURE if len(word.text) <= 2 else SURE,
             )
             for word in heard
         )
         text = " ".join(word.text for word in heard)
         return Hypothesis(text, words if request.options.words else (), language="en")
+
+
+def _is_quiet(part: Samples, clip: Samples) -> bool:
+    return bool(np.square(part).mean() < QUIET**2 * np.square(clip).mean())
 
 
 def wait_while_held(text: str) -> None:
@@ -123,13 +147,13 @@ def place_of(samples: Samples, known: Samples) -> int | None:
     return best - length if alike[best] >= ALIKE else None
 
 
-def _words(start_ms: int, end_ms: int, text: str) -> list[Spoken]:
+def _words(start_ms: int, end_ms: int, text: str, sentence: int) -> list[Spoken]:
     """The words of a sentence, each as long as its letters are many."""
     words = text.split()
     start, end = samples_from_ms(start_ms), samples_from_ms(end_ms)
     edges = [0, *np.cumsum([len(word) for word in words]).tolist()]
     places = [start + (end - start) * edge // edges[-1] for edge in edges]
-    return [Spoken(*each) for each in zip(words, places, places[1:], strict=False)]
+    return [Spoken(*each, sentence) for each in zip(words, places, places[1:], strict=False)]
 
 
 EMBEDDED[NAME] = Scripted

@@ -35,6 +35,17 @@ def test_the_whole_file_is_heard_with_quiet_around_it(recognizer: Scripted) -> N
     assert heard(recognizer, clip) == " ".join(TEXTS)
 
 
+@pytest.mark.parametrize("number", range(len(SENTENCES)))
+@pytest.mark.parametrize("lost_at", [0.1, 0.5, 0.9])
+def test_all_words_are_heard_where_a_microphone_lost_samples(
+    recognizer: Scripted, number: int, lost_at: float
+) -> None:
+    quiet, samples = np.zeros(SAMPLE_RATE // 10, np.float32), sentence(number).samples
+    at = round(lost_at * len(samples))
+    clip = Clip(np.concatenate([quiet, samples[:at], samples[at + SAMPLE_RATE * 3 // 10 :], quiet]))
+    assert heard(recognizer, clip) == TEXTS[number]
+
+
 def test_a_partial_begins_its_final(recognizer: Scripted) -> None:
     samples = sentence(1).samples
     for length in range(SAMPLE_RATE // 2, len(samples), SAMPLE_RATE // 2):

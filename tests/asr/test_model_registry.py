@@ -80,6 +80,7 @@ def test_a_folder_is_loaded_by_what_its_config_says(
         device="cpu",
         dtype="float32",
         languages=loaded.recognizer.languages,
+        continues=name == "whisper",
         translates=name == "whisper" and len(loaded.recognizer.languages) > 1,
         punctuates=name not in ("wav2vec2", "hubert"),  # whose vocabularies are letters
     )

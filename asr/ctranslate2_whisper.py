@@ -26,12 +26,11 @@ from asr.recognizer import (
     TranscriptionOptions,
 )
 from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches, batches_by_kind
-from asr.temperature_fallback import decode_loops_again
 from asr.timed_tokens import TimedToken, TokenDecoder
 from asr.whisper_guard import MIN_BLOCK, find_fault, find_loop, is_loop, without_loop
 from asr.whisper_options import ignored_options, prompt_tokens
 from asr.whisper_vocabulary import WhisperVocabulary
-from asr.windows import FALLBACK_TEMPERATURES, WINDOW, AudioContext, split_windows, token_limit
+from asr.windows import WINDOW, AudioContext, split_windows, token_limit
 from asr.word_boundaries import refine_boundaries
 from audio.clip import SAMPLE_RATE, Clip, samples_from_ms
 
@@ -51,6 +50,9 @@ UNSURE_SAMPLES: Final = 2 * SAMPLE_RATE
 # A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
 # decoder often does not find the end of the clip and begins the text again.
 END_POSITIONS: Final = 64
+# Where a text is a loop, it is decoded again so that no run of so many tokens comes twice. That is the same
+# each time, which a sampled text is not: CTranslate2 takes no seed per call.
+UNREPEATED: Final = 3
 # Most tokens of a text before that a window continues, so that prompt and text leave space for what follows.
 MAX_PREVIOUS: Final = POSITIONS // 4
 # Where 1.2 s of speech followed 5 s in another language, base took at most 0.76 for that one.
@@ -90,6 +92,7 @@ class _Window:
     partial: whether a fast result is better than a good one
     likely_language: language to take if none can be detected with certainty
     previous: what the window may continue; None to decode it alone
+    may_repeat: whether the text may have a run of UNREPEATED tokens twice
     """
 
     request: int
@@ -100,6 +103,7 @@ class _Window:
     partial: bool
     likely_language: str | None
     previous: _Previous | None = None
+    may_repeat: bool = True
 
     @property
     def alone(self) -> Self:
@@ -174,7 +178,7 @@ class Ctranslate2Whisper:
         dtype: str,
         audio_context: AudioContext = "auto",
         delay_ms: int = 0,
-        fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
+        retries_loops: bool = True,
         batch_seconds: float = BATCH_SECONDS,
         silence_file: Path | None = None,
     ) -> None:
@@ -190,7 +194,7 @@ class Ctranslate2Whisper:
         self._token_decoder = TokenDecoder(vocabulary)
         self._log_mel = LogMel(model.n_mels)
         self._is_short = audio_context != "full" and device == "cpu"
-        self._fallback_temperatures = fallback_temperatures
+        self._retries_loops = retries_loops
         self._budget = round(batch_seconds * SAMPLE_RATE)
         # All ids after the one that ends the text are control and timestamp tokens. -1 adds the model's own.
         self._suppressed = [-1, *range(vocabulary.end + 1, len(vocabulary))]
@@ -210,7 +214,7 @@ class Ctranslate2Whisper:
         device: str,
         dtype: str = AUTO,
         audio_context: AudioContext = "auto",
-        fallback_temperatures: Sequence[float] = FALLBACK_TEMPERATURES,
+        retries_loops: bool = True,
         cache: Path | None = None,
     ) -> Self:
         """Load a model from a folder.
@@ -219,7 +223,7 @@ class Ctranslate2Whisper:
         dtype: see `compute_type`
         audio_context: "full" gives the encoder all of its 30 s; the others, on a CPU, little more than the
             clip
-        fallback_temperatures: temperatures for a text that repeats itself in full context, in order
+        retries_loops: whether a text that repeats itself in full context is decoded again
         cache: folder that keeps the encoder's output for silence, which takes longer than the rest of the
             load; None computes it each time
 
@@ -251,7 +255,7 @@ class Ctranslate2Whisper:
             dtype=model.compute_type.removesuffix("_float32"),
             audio_context=audio_context,
             delay_ms=alignment.delay_ms,
-            fallback_temperatures=fallback_temperatures,
+            retries_loops=retries_loops,
             silence_file=silence_file,
         )
 
@@ -354,8 +358,8 @@ class Ctranslate2Whisper:
     def _decode_guarded(self, windows: list[_Window]) -> list[_DecodedWindow]:
         """Decode windows, and decode faulty ones again.
 
-        A fault in a short context leads to full context, and a loop in full context to the next temperature,
-        until a text is no loop. Of a partial only the loop is removed, because the next one follows soon.
+        A fault in a short context leads to full context, and a loop in full context to a text that may not
+        repeat itself. Of a partial only the loop is removed, because the next one follows soon.
         """
         decoded = self._decode_all(windows)
         partials = [index for index, window in enumerate(windows) if window.partial]
@@ -369,14 +373,15 @@ class Ctranslate2Whisper:
         better = self._decode_again([replace(windows[index].alone, samples=WINDOW) for index in again])
         for index, part in zip(again, better, strict=True):
             decoded[index] = part
-        decode_loops_again(
-            windows,
-            decoded,
-            self._fallback_temperatures,
-            is_loop=self._is_loop,
-            at_temperature=_at_temperature,
-            decode=self._decode_again,
-        )
+        loops = [
+            index
+            for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
+            if self._retries_loops and not window.partial and self._is_loop(window, part)
+        ]
+        retried = [replace(windows[index].alone, samples=WINDOW, may_repeat=False) for index in loops]
+        for index, part in zip(loops, self._decode_again(retried), strict=True):
+            if not self._is_loop(windows[index], part):  # Else the most probable text stays.
+                decoded[index] = part
         return decoded
 
     def _decode_again(self, windows: list[_Window]) -> list[_DecodedWindow]:
@@ -403,9 +408,9 @@ class Ctranslate2Whisper:
         return replace(part, text=replace(part.text, ids=ids), aligned=part.aligned[: len(ids)])
 
     def _decode_all(self, windows: list[_Window]) -> list[_DecodedWindow]:
-        """Decode windows in batches of rows of one length, with prompts of one length and one temperature."""
+        """Decode windows in batches: rows of one length, prompts of one length, one way to decode."""
         decoded: dict[int, _DecodedWindow] = {}
-        kinds = [(len(window.prompt), window.options.temperature) for window in windows]
+        kinds = [(len(window.prompt), window.options.temperature, window.may_repeat) for window in windows]
         rows = [window.samples for window in windows]
         for group in batches_by_kind(kinds, rows, budget=self._budget, min_fill=1):
             decoded |= zip(group, self._decode_batch([windows[index] for index in group]), strict=True)
@@ -533,13 +538,13 @@ class Ctranslate2Whisper:
         ]
         temperature = batch[0].options.temperature
         # After a text, the end of the text may come at once: then there is nothing that continues it.
-        blank = {"suppress_blank": batch[0].previous is None}
+        ways = {"suppress_blank": batch[0].previous is None, "may_repeat": batch[0].may_repeat}
         skipped = [len(_before(window)) for window in batch]
-        results = self._generate(encoded, prefixes, max(limits), temperature, **blank)
+        results = self._generate(encoded, prefixes, max(limits), temperature, **ways)
         for row, limit in enumerate(limits):
             if len(results[row].sequences_ids[0]) > skipped[row] + limit:
                 only = _rows(encoded, [row])
-                (results[row],) = self._generate(only, [prefixes[row]], limit, temperature, **blank)
+                (results[row],) = self._generate(only, [prefixes[row]], limit, temperature, **ways)
         texts = [
             _text(result.sequences_ids[0], result.scores[0], limit, each)
             for result, limit, each in zip(results, limits, skipped, strict=True)
@@ -596,6 +601,7 @@ class Ctranslate2Whisper:
         temperature: float,
         *,
         suppress_blank: bool = True,
+        may_repeat: bool = True,
     ) -> list[Any]:
         """Decode rows.
 
@@ -603,6 +609,7 @@ class Ctranslate2Whisper:
         temperature: 0 selects the most likely token, more samples it. CTranslate2 takes no seed per call, so
             a sampled text is another one at each call
         suppress_blank: whether a text has at least one token
+        may_repeat: as in _Window
         """
         # CTranslate2 generates no more than half of max_length.
         most = max(2 * limit, limit + max(map(len, prefixes)))
@@ -616,6 +623,7 @@ class Ctranslate2Whisper:
             return_scores=True,
             return_no_speech_prob=True,
             suppress_blank=suppress_blank,
+            no_repeat_ngram_size=0 if may_repeat else UNREPEATED,
             **sampling,
         )
         return results
@@ -666,10 +674,6 @@ def _with_heads(folder: Path, heads: Sequence[tuple[int, int]]) -> Iterator[Path
                 (Path(name) / file.name).symlink_to(file.resolve())
         (Path(name) / "config.json").write_text(json.dumps(_config(folder) | {"alignment_heads": heads}))
         yield Path(name)
-
-
-def _at_temperature(window: _Window, temperature: float) -> _Window:
-    return replace(window.alone, samples=WINDOW, options=replace(window.options, temperature=temperature))
 
 
 def _is_guess(window: _Window, language: str, probability: float | None) -> bool:

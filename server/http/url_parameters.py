@@ -1,4 +1,4 @@
-"""Refuse parameters of a URL that a route does not know."""
+"""Refuse parameters of a URL that a route does not know, or that contradict each other."""
 
 from typing import Final
 
@@ -10,8 +10,8 @@ from server.errors import invalid
 CREDENTIAL: Final = "token"  # parameter of every URL (docs/security.md)
 
 
-async def refuse_unknown_parameters(request: Request) -> None:
-    """Refuse unknown parameters in the URL, as unknown fields are refused. Raises ApiError.
+async def check_parameters(request: Request) -> None:
+    """Refuse unknown parameters in the URL, and one with different values, as fields are. Raises ApiError.
 
     A dependency of routers: a client that misspells a parameter must not take the answer for what it asked.
     """
@@ -23,3 +23,7 @@ async def refuse_unknown_parameters(request: Request) -> None:
         names = f"Known ones: {', '.join(known)}." if known else "None is known here."
         message = f"Unknown parameter '{unknown[:100]}' in the URL. {names}"
         raise invalid(message, unknown[:100], "unknown_parameter")
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if given.setdefault(name, value) != value:
+            raise invalid(f"Invalid '{name}': it was sent with different values.", name)

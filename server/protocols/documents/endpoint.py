@@ -16,7 +16,7 @@ from server.http.disconnect import cancel_on_disconnect
 from server.http.exception_handlers import http_error_of
 from server.http.sse import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, encoded_event
 from server.http.upload import Body, media_type_of
-from server.http.url_parameters import refuse_unknown_parameters
+from server.http.url_parameters import check_parameters
 from server.protocols.document_formats import DocumentFormat, write_document
 from server.protocols.documents import openapi
 from server.protocols.documents.request import parse_transcript, read_segments
@@ -50,7 +50,7 @@ class DocumentsEndpoint:
 
     def router(self) -> APIRouter:
         """Return the routes of transcripts that clients send."""
-        router = APIRouter(tags=["documents"], dependencies=[Depends(refuse_unknown_parameters)])
+        router = APIRouter(tags=["documents"], dependencies=[Depends(check_parameters)])
 
         @router.post("/v1/documents", **openapi.CREATE)
         async def create(request: Request, format: DocumentFormat) -> Response:

@@ -13,7 +13,7 @@ from jobs.job import JobState, JobTranscript
 from server.errors import ApiError, invalid, missing, restarting
 from server.http.exception_handlers import http_error_of
 from server.http.sse import KEEP_ALIVE, KEEP_ALIVE_SECONDS, EventStream, encoded_event
-from server.http.url_parameters import refuse_unknown_parameters
+from server.http.url_parameters import check_parameters
 from server.protocols.job_endpoint import JobEndpoint, check_address, checked_id, job_errors_as_http, owner_of
 from server.protocols.job_fields import parse_job_fields
 from server.protocols.jobs import openapi
@@ -39,9 +39,7 @@ class JobsEndpoint(JobEndpoint):
 
     def router(self) -> APIRouter:
         """Return the routes of /v1/jobs."""
-        router = APIRouter(
-            prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(refuse_unknown_parameters)]
-        )
+        router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[Depends(check_parameters)])
 
         @router.post("", **openapi.SUBMIT)
         async def submit(request: Request) -> Response:

@@ -109,6 +109,12 @@ def test_unknown_parameter_of_the_url_is_named(client: TestClient, path: str) ->
     assert (error["param"], error["code"]) == ("chapter", "unknown_parameter")
 
 
+def test_parameter_of_the_url_with_two_values_is_refused(client: TestClient) -> None:
+    refused = client.post("/v1/documents?format=vtt&format=srt", json=TALK)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "format")
+    assert client.post("/v1/documents?format=vtt&format=vtt", json=TALK).status_code == 200
+
+
 def test_documents_for_readers_show_the_summary(client: TestClient) -> None:
     body = TALK | {"summary": {"text": "Two people *greet*.", "method": "model", "model": "small"}}
     assert "## Summary\n\nTwo people \\*greet\\*.\n\n## Transcript\n" in make(client, "md", body).text

@@ -20,6 +20,7 @@ from asr.devices import available_cores
 from asr.errors import UnsupportedModel
 from asr.languages import MIN_LANGUAGE_PROBABILITY, choose_language
 from asr.log_mel import HOP_SAMPLES, Floats, LogMel
+from asr.loop_retries import decode_loops_again
 from asr.recognizer import (
     Hypothesis,
     RecognitionRequest,
@@ -316,14 +317,12 @@ class Ctranslate2Whisper:
         previous, options, clip = request.previous, request.options, request.clip
         if previous is None or request.partial or options.temperature or options.task != "transcribe":
             return None
-        joined = Clip(np.concatenate([previous.clip.samples, clip.samples]), previous.clip.start)
-        ids = tuple(self._vocabulary.encode_text(previous.text))
-        if (
-            previous.clip.end != clip.start
-            or len(joined.samples) > WINDOW
-            or not 0 < len(ids) <= MAX_PREVIOUS
-        ):
+        if previous.clip.end != clip.start or clip.end - previous.clip.start > WINDOW:
             return None
+        ids = tuple(self._vocabulary.encode_text(previous.text))
+        if not 0 < len(ids) <= MAX_PREVIOUS:
+            return None
+        joined = Clip(np.concatenate([previous.clip.samples, clip.samples]), previous.clip.start)
         return _Previous(joined, ids, previous.language)
 
     def _row_samples(self, clip: Clip) -> int:
@@ -373,15 +372,13 @@ class Ctranslate2Whisper:
         better = self._decode_again([replace(windows[index].alone, samples=WINDOW) for index in again])
         for index, part in zip(again, better, strict=True):
             decoded[index] = part
-        loops = [
-            index
-            for index, (window, part) in enumerate(zip(windows, decoded, strict=True))
-            if self._retries_loops and not window.partial and self._is_loop(window, part)
-        ]
-        retried = [replace(windows[index].alone, samples=WINDOW, may_repeat=False) for index in loops]
-        for index, part in zip(loops, self._decode_again(retried), strict=True):
-            if not self._is_loop(windows[index], part):  # Else the most probable text stays.
-                decoded[index] = part
+        decode_loops_again(
+            windows,
+            decoded,
+            [_unrepeated] if self._retries_loops else [],
+            is_loop=self._is_loop,
+            decode=self._decode_again,
+        )
         return decoded
 
     def _decode_again(self, windows: list[_Window]) -> list[_DecodedWindow]:
@@ -432,7 +429,7 @@ class Ctranslate2Whisper:
         decoded = [_DecodedWindow(_NO_TEXT, (), *language, no_speech=0.0) for language in languages]
         if shown:
             rows = self._decode_rows(
-                encoded if len(shown) == len(batch) else _rows(encoded, shown),
+                _rows(encoded, shown),
                 [batch[row] for row in shown],
                 [languages[row] for row in shown],
             )
@@ -457,12 +454,12 @@ class Ctranslate2Whisper:
         for group in batches(samples, budget=self._budget, min_fill=1):
             windows = [replace(batch[rows[place]], samples=samples[place]) for place in group]
             encoded = self._encode(windows)
-            languages = [self._followed_language(encoded, row, each) for row, each in enumerate(windows)]
+            languages = self._followed_languages(encoded, windows)
             same = [row for row, language in enumerate(languages) if language is not None]
             if not same:
                 continue
             parts = self._decode_rows(
-                encoded if len(same) == len(windows) else _rows(encoded, same),
+                _rows(encoded, same),
                 [windows[row] for row in same],
                 [language for language in languages if language is not None],
             )
@@ -473,18 +470,28 @@ class Ctranslate2Whisper:
             }
         return continued
 
-    def _followed_language(self, encoded: Any, row: int, window: _Window) -> tuple[str, float | None] | None:
-        """Return the language of the row if it is that of the text before, and its probability if detected.
+    def _followed_languages(
+        self, encoded: Any, batch: Sequence[_Window]
+    ) -> list[tuple[str, float | None] | None]:
+        """Return the language of each row, and its probability if detected; None if it is not that before.
 
         It is detected in the part of the encoder's output that belongs to the window itself. There the text
         before has an influence, so None is returned unless the language is nearly certain.
         """
+        known = [self._known_language(window) for window in batch]
+        if all(known):
+            return [(language, None) for language in known if language]
+        outputs: Floats = np.array(encoded.to_device(ctranslate2.Device.cpu))
+        return [
+            (language, None) if language else self._followed_language(output, window)
+            for language, output, window in zip(known, outputs, batch, strict=True)
+        ]
+
+    def _followed_language(self, output: Floats, window: _Window) -> tuple[str, float] | None:
+        """Detect the language in the encoder's output (positions, width) of one row; see above."""
         assert window.previous is not None
-        if language := self._known_language(window):
-            return language, None
         skipped = (len(_heard(window).samples) - len(window.clip.samples)) // SAMPLES_PER_POSITION
-        own = _view(np.array(encoded.to_device(ctranslate2.Device.cpu))[row : row + 1, skipped:])
-        (detected,) = self._detect_languages(own)
+        (detected,) = self._detect_languages(_view(output[None, skipped:]))
         language, probability = choose_language(detected, None, window.options.languages)
         is_same = language == window.previous.language and probability >= MIN_FOLLOWED_PROBABILITY
         return (language, probability) if is_same else None
@@ -641,7 +648,7 @@ class Ctranslate2Whisper:
         for start in {starts[row] for row in wanted}:
             rows = [row for row in wanted if starts[row] == start]
             results = self._model.align(
-                encoded if len(rows) == len(batch) else _rows(encoded, rows),
+                _rows(encoded, rows),
                 list(start),
                 [[*_before(batch[row]), *texts[row].ids] for row in rows],
                 [2 * _positions(_heard(batch[row])) for row in rows],
@@ -676,6 +683,10 @@ def _with_heads(folder: Path, heads: Sequence[tuple[int, int]]) -> Iterator[Path
         yield Path(name)
 
 
+def _unrepeated(window: _Window) -> _Window:
+    return replace(window.alone, samples=WINDOW, may_repeat=False)
+
+
 def _is_guess(window: _Window, language: str, probability: float | None) -> bool:
     """Return whether the text of a partial would probably be in a wrong language, and so is not shown."""
     return (
@@ -698,7 +709,9 @@ def _view(array: Floats) -> Any:
 
 
 def _rows(encoded: Any, rows: list[int]) -> Any:
-    """Return some rows of the encoder's output, on the CPU."""
+    """Return some rows of the encoder's output, in order; unless they are all, on the CPU."""
+    if len(rows) == encoded.shape[0]:
+        return encoded
     return _view(np.array(encoded.to_device(ctranslate2.Device.cpu))[rows])
 
 

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar, Final, Self
@@ -12,10 +13,10 @@ from transformers import AutoModelForSpeechSeq2Seq
 
 from asr.bf16_attention import use_matmul_attention
 from asr.greedy_decoder import DecodedRow, GumbelSampler, ModelAdapter, Prefix, decode
+from asr.loop_retries import decode_loops_again
 from asr.moonshine import Moonshine, MoonshineStreaming
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions, compression_ratio
 from asr.row_batches import BATCH_SECONDS, batches_by_kind
-from asr.temperature_fallback import decode_loops_again
 from asr.timed_tokens import TimedToken, TokenDecoder
 from asr.transformers_base import Checkpoint
 from asr.whisper import Whisper
@@ -192,9 +193,8 @@ class Seq2Seq:
         decode_loops_again(
             windows,
             decoded,
-            self._fallback_temperatures,
+            [partial(_at_temperature, temperature) for temperature in self._fallback_temperatures],
             is_loop=self._is_loop,
-            at_temperature=_at_temperature,
             decode=self._decode_all,
         )
         return decoded
@@ -247,7 +247,10 @@ class Seq2Seq:
         return options.words and self._adapter.has_times
 
 
-def _at_temperature(window: _Window, temperature: float) -> _Window:
+def _at_temperature(temperature: float, window: _Window) -> _Window | None:
+    """Return the window at a temperature; None if its text was requested at this one or above."""
+    if window.options.temperature >= temperature:
+        return None
     return replace(window, options=replace(window.options, temperature=temperature))
 
 

@@ -86,10 +86,8 @@ class ResultQueue:
             if isinstance(last, FinalTranscript):
                 if last.guard is None:
                     said = last.hypothesis
-                    first.said, first.said_language = (
-                        said.text,
-                        said.language if said.is_language_sure else None,
-                    )
+                    first.said = said.text
+                    first.said_language = said.language if said.is_language_sure else None
                 if last.is_rejected:
                     accounting.reject_segment(last.clip.start, last.clip.end)
                 elif last.hypothesis.text and last.hypothesis.is_language_sure:

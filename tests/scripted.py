@@ -45,7 +45,7 @@ class Spoken:
     text: str
     start: int
     end: int
-    sentence: int = 0
+    sentence: int
 
     @property
     def middle(self) -> int:

@@ -1,5 +1,6 @@
 """Refuse parameters of a URL that a route does not know, or that contradict each other."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from fastapi import Request
@@ -23,7 +24,12 @@ async def check_parameters(request: Request) -> None:
         names = f"Known ones: {', '.join(known)}." if known else "None is known here."
         message = f"Unknown parameter '{unknown[:100]}' in the URL. {names}"
         raise invalid(message, unknown[:100], "unknown_parameter")
-    given: dict[str, str] = {}
-    for name, value in request.query_params.multi_items():
-        if given.setdefault(name, value) != value:
-            raise invalid(f"Invalid '{name}': it was sent with different values.", name)
+    name = contradictory_parameter(request.query_params.multi_items())
+    if name is not None:
+        raise invalid(f"Invalid '{name}': it was sent with different values.", name)
+
+
+def contradictory_parameter(parameters: Iterable[tuple[str, str]]) -> str | None:
+    """Return the name of a parameter that was sent with different values, or None."""
+    found: dict[str, str] = {}
+    return next((name for name, value in parameters if found.setdefault(name, value) != value), None)

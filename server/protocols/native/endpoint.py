@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from server.connection.protocol import StreamInput, WireProtocol
 from server.connection.session_registry import SessionRegistry, digest, new_token
 from server.errors import CLOSE_BAD_REQUEST, ClientError
 from server.http.exception_handlers import http_error_of
+from server.http.url_parameters import contradictory_parameter
 from server.protocols.native.protocol import NativeEndedMessages, NativeProtocol
 from server.protocols.native.session_config import SessionConfig, session_from_query
 from server.protocols.native.session_state import restore_config
@@ -170,11 +171,10 @@ class NativeEndpoint(WebSocketEndpoint):
         }
 
 
-def _once(query: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _once(query: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return the parameters of a URL. Raises ClientError for one with different values."""
-    found: dict[str, str] = {}
-    for name, value in query:
-        if found.setdefault(name, value) != value:
-            message = f"`{name}` was sent with different values."
-            raise ClientError("invalid_value", message, param=name, close=CLOSE_BAD_REQUEST)
-    return found
+    name = contradictory_parameter(query)
+    if name is not None:
+        message = f"`{name}` was sent with different values."
+        raise ClientError("invalid_value", message, param=name, close=CLOSE_BAD_REQUEST)
+    return dict(query)

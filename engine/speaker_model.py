@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from audio.clip import Samples
 from batching.batcher import BULK
-from batching.worker import ProcessWorker, Worker, WorkerObserver
+from batching.process_worker import ProcessWorker
+from batching.worker import Worker, WorkerObserver
 from diarization.chunks import ChunkSpeakers
 from diarization.steps import Step, StepSpeakers
 from engine.lazy_model import LazyModel

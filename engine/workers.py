@@ -11,9 +11,10 @@ from asr.devices import choose_device
 from asr.recognizer import Hypothesis, ModelInfo, RecognitionRequest
 from audio.clip import Clip
 from batching.batcher import BatchedItem, Batcher
-from batching.deadline_thread import NO_DEADLINE
 from batching.model_process import run_in_background
-from batching.worker import ProcessWorker, ThreadWorker, Worker, WorkerObserver
+from batching.process_worker import ProcessWorker
+from batching.threads import NO_DEADLINE, ThreadWorker
+from batching.worker import Worker, WorkerObserver
 from engine.recognizer_process import (
     LoadedModelInfo,
     LoadOptions,
@@ -66,7 +67,11 @@ def detector_batcher(
     on_batch_done: called with the seconds of each step
     """
     return Batcher(
-        worker, max_items=streams, max_waiting=streams, stateless=False, on_batch_done=on_batch_done
+        worker,
+        max_items=streams,
+        max_waiting=streams,
+        stateless=False,
+        on_batch_done=on_batch_done,
     )
 
 

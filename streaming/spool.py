@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from audio.clip import SAMPLE_RATE, Samples
-from batching.deadline_thread import DeadlineThread
+from batching.threads import DeadlineThread
 
 FILE_BYTES: Final = 4 << 20  # of one file: a minute of audio
 KEPT_FREE: Final = 0.05  # share of the file system that is left to others

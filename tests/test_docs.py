@@ -29,7 +29,7 @@ from audio.clip import Clip, ms_from_samples
 from audio.codecs import MAX_CHANNELS, MAX_SAMPLE_RATE, MIN_SAMPLE_RATE, Format
 from audio.errors import AudioError
 from batching.batcher import Batcher
-from batching.worker import ThreadWorker
+from batching.threads import ThreadWorker
 from diarization.known_speakers import MAX_KNOWN
 from diarization.speaker_history import SpeakerChange
 from engine.engine import Engine

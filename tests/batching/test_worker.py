@@ -13,7 +13,8 @@ import pytest
 
 from batching.batcher import BULK, Batcher
 from batching.errors import DeadlineExceeded, ModelBroken, ModelDied
-from batching.worker import MAX_FAILED_LOADS, ProcessWorker, ThreadWorker
+from batching.process_worker import MAX_FAILED_LOADS, ProcessWorker
+from batching.threads import ThreadWorker
 from tests.waiting import until
 
 DEADLY, HANGING, RAISING, BREAKING = -1, -2, -3, -4

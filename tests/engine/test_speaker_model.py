@@ -10,7 +10,7 @@ import pytest
 
 from asr.errors import ModelUnavailable
 from audio.clip import Clip, Samples
-from batching.worker import ThreadWorker
+from batching.threads import ThreadWorker
 from diarization.chunks import ChunkSpeakers
 from diarization.clustering import SpeakerBounds
 from diarization.steps import Step, StepSpeakers, turns_of_steps

@@ -13,7 +13,8 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import HOP, Clip
 from batching.batcher import BatchedItem
 from batching.errors import BatcherClosed
-from batching.worker import ProcessWorker, Worker
+from batching.process_worker import ProcessWorker
+from batching.worker import Worker
 from engine.recognizer_process import LoadedModelInfo, LoadOptions
 from engine.workers import (
     detector_batcher,

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
-from batching.worker import ThreadWorker
+from batching.threads import ThreadWorker
 from server.connection.websocket import TRANSPORT
 from streaming.model_clients import ModelClients, Probabilities
 from tests.server.live_server import Message

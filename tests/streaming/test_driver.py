@@ -16,7 +16,7 @@ from asr.recognizer import Hypothesis, RecognitionRequest
 from audio.clip import Clip, Samples
 from batching.batcher import BULK, BatchedItem, Batcher
 from batching.errors import ModelDied
-from batching.worker import ThreadWorker
+from batching.threads import ThreadWorker
 from streaming.degradation import Degradation
 from streaming.driver import MAX_UNJUDGED, UNREAD_SECONDS, StreamDriver
 from streaming.endpointing import AdaptiveSilence, ModelSilence

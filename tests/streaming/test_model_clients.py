@@ -4,7 +4,7 @@ import pytest
 
 from asr.recognizer import Hypothesis, RecognitionRequest, TranscriptionOptions
 from batching.batcher import Batcher
-from batching.worker import ThreadWorker
+from batching.threads import ThreadWorker
 from postprocessing.options import TextOptions
 from streaming.degradation import NO_DEGRADATION
 from streaming.model_clients import INCREMENTAL_INTERVAL, LANGUAGE_PAUSE_MS, ModelClients, Probabilities

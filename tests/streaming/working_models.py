@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from asr.recognizer import Hypothesis, RecognitionRequest
 from batching.batcher import Batcher
-from batching.worker import ThreadWorker
+from batching.threads import ThreadWorker
 from streaming.model_clients import ModelClients, Probabilities
 from tests.streaming.fakes import detect, transcribe
 from vad.detector_input import DetectorInput

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from audio.clip import Clip
 from audio.decoder import PIECE
 from batching.batcher import Batcher
-from batching.worker import ThreadWorker
+from batching.threads import ThreadWorker
 from server.errors import ClientError
 from server.protocols.native.input import MAX_MARKER, NativeInput
 from server.protocols.native.session_config import SessionConfig

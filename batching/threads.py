@@ -1,19 +1,23 @@
-"""Run blocking calls one after another in a thread, for callers that wait only a limited time."""
+"""Run blocking calls, or a model, in a thread of their own, for callers that wait only a limited time."""
 
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
-from batching.errors import DeadlineExceeded
+from batching.errors import DeadlineExceeded, ModelBroken, breaks_its_process
+from batching.model_process import Build, Call, Describe, Item, Model, Result, lower_priority
+from batching.worker import CLOSE_SECONDS, Deadline, NullObserver, WorkerObserver, describe_nothing
 
 Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
+Returned = TypeVar("Returned")
 
 TIMEOUT_SLICES: Final = 10
 NO_DEADLINE: Final = float("inf")
+NO_LIMIT: Final = 1 << 62
 
 
 class DeadlineThread:
@@ -33,17 +37,17 @@ class DeadlineThread:
     def call(
         self,
         seconds: float,
-        function: Callable[Arguments, Result],
+        function: Callable[Arguments, Returned],
         *args: Arguments.args,
         **kwargs: Arguments.kwargs,
-    ) -> Coroutine[Any, Any, Result]:
+    ) -> Coroutine[Any, Any, Returned]:
         """Queue a call and return a coroutine for what it returns or raises.
 
         Awaiting raises DeadlineExceeded after `seconds`. The call itself then continues, and later calls wait
         for it. The deadline counts only time in which the event loop runs: a program that was stopped for a
         while, together with its models, is not late.
         """
-        future: Future[Result] = Future()
+        future: Future[Returned] = Future()
         self._post(lambda: _resolve(future, lambda: function(*args, **kwargs)))
         return _wait(seconds, asyncio.wrap_future(future))
 
@@ -67,7 +71,73 @@ class DeadlineThread:
         self._calls.put(call)
 
 
-async def _wait(seconds: float, future: "asyncio.Future[Result]") -> Result:
+class ThreadWorker(Generic[Model, Item, Result]):
+    """Run a model in a thread of its own.
+
+    The model is broken once a batch took longer than its deadline, once its device failed, and once
+    `max_failures` batches in a row raised.
+
+    deadline: seconds that a batch may take, or a function that returns them
+    """
+
+    def __init__(
+        self,
+        build: Build[Model],
+        call: Call[Model, Item, Result],
+        *,
+        name: str,
+        describe: Describe[Model] = describe_nothing,
+        deadline: Deadline[Item] | float = NO_DEADLINE,
+        max_failures: int = NO_LIMIT,
+        observer: WorkerObserver | None = None,
+    ) -> None:
+        self.description: object = None
+        self._build = build
+        self._call = call
+        self._name = name
+        self._describe = describe
+        self._deadline = deadline
+        self._max_failures = max_failures
+        self._observer = observer or NullObserver()
+        self._thread = DeadlineThread(name, lower_priority)
+        self._failures = 0  # in a row
+        self._broken: str | None = None
+        self.model: Model
+
+    async def start(self) -> None:
+        self.model = await self._thread.call(NO_DEADLINE, self._build)
+        self.description = self._describe(self.model)
+
+    async def run(self, items: list[Item]) -> list[Result]:
+        if self._broken is not None:
+            raise ModelBroken(self._broken)
+        try:
+            seconds = self._deadline if isinstance(self._deadline, float) else self._deadline(items)
+            results = await self._thread.call(seconds, self._call, self.model, items)
+        except Exception as error:
+            self._failures += 1
+            if (
+                isinstance(error, DeadlineExceeded)
+                or breaks_its_process(error)
+                or self._failures >= self._max_failures
+            ):
+                self._set_broken(error)
+            raise
+        self._failures = 0
+        return results
+
+    async def close(self) -> None:
+        self._thread.end()
+        if self._broken is None:
+            with suppress(DeadlineExceeded):
+                await self._thread.join(CLOSE_SECONDS)
+
+    def _set_broken(self, error: Exception) -> None:
+        self._broken = f"{self._name}: {error or type(error).__name__}"
+        self._observer.broken(self._broken)
+
+
+async def _wait(seconds: float, future: "asyncio.Future[Returned]") -> Returned:
     try:
         if seconds == NO_DEADLINE:
             return await future
@@ -90,7 +160,7 @@ def _serve(
     _resolve(ended, lambda: None)
 
 
-def _resolve(future: "Future[Result]", call: Callable[[], Result]) -> None:
+def _resolve(future: "Future[Returned]", call: Callable[[], Returned]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from batching.deadline_thread import NO_DEADLINE, DeadlineThread
 from batching.errors import DeadlineExceeded
+from batching.threads import NO_DEADLINE, DeadlineThread
 
 
 async def test_calls_run_in_order_in_a_prepared_thread() -> None:

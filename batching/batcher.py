@@ -218,6 +218,8 @@ class Batcher(Generic[Item, Result]):
 
     An async context manager: leaving it closes the workers; items without a result fail with BatcherClosed.
 
+    learns: whether it learns how long batches take, for `seconds`, `lag` and `pace`; without it, batches are
+        limited by `max_items` and `budget` alone, and `lag` is how long the first item waits
     background: may be set at any time before it is closed
     cost: cost of an item; without it each item costs 1. How long items take is learned from their number and
         their cost
@@ -232,6 +234,7 @@ class Batcher(Generic[Item, Result]):
         max_items: int,
         max_waiting: int,
         stateless: bool = True,
+        learns: bool = True,
         cost: Callable[[Item], float] | None = None,
         budget: float = float("inf"),
         seconds: float = float("inf"),
@@ -247,6 +250,7 @@ class Batcher(Generic[Item, Result]):
         self.batches = 0
         self.items = 0
         self._stateless = stateless
+        self._learns = learns
         self._cost = cost
         self._budget = budget
         self._seconds = seconds
@@ -432,7 +436,8 @@ class Batcher(Generic[Item, Result]):
                 self._on_batch(batched)
             results = await worker.run(items)
             seconds = self._clock() - began
-            if worker is self.worker:  # In the background, a batch takes as long as others leave it to.
+            # In the background, a batch takes as long as others leave it to.
+            if self._learns and worker is self.worker:
                 self._learn(batch, seconds)
             if self._on_batch_done is not None:
                 self._on_batch_done(batched, seconds)
@@ -529,12 +534,11 @@ class Batcher(Generic[Item, Result]):
         queue, cost = self._queues[priority], _cost_of(batch)
         while queue.size:
             cost += queue.first().cost
-            is_full = (
+            if batch and (
                 cost > self._budget
                 or len(batch) == self.max_items
                 or self._model.seconds(len(batch) + 1, cost) > seconds
-            )
-            if batch and is_full:
+            ):
                 return False
             ticket = queue.pop()
             ticket.waiting = False

@@ -76,7 +76,7 @@ class LazyModel(Generic[Request, Result]):
             async with AsyncExitStack() as stack:
                 worker = self._new_worker()
                 batcher = await stack.enter_async_context(
-                    Batcher(worker, max_items=self._max_items, max_waiting=self._max_waiting)
+                    Batcher(worker, max_items=self._max_items, max_waiting=self._max_waiting, learns=False)
                 )
                 try:
                     await worker.start()

@@ -71,6 +71,7 @@ def detector_batcher(
         max_items=streams,
         max_waiting=streams,
         stateless=False,
+        learns=False,
         on_batch_done=on_batch_done,
     )
 
@@ -93,7 +94,7 @@ def turn_batcher(worker: Worker[Clip, float], *, streams: int) -> Batcher[Clip, 
 
     Clips run one at a time: the model takes as long for four of them as for four times one.
     """
-    return Batcher(worker, max_items=1, max_waiting=streams)
+    return Batcher(worker, max_items=1, max_waiting=streams, learns=False)
 
 
 def recognizer_worker(

@@ -456,6 +456,24 @@ async def test_lag_counts_the_wait_since_an_item_became_urgent() -> None:
         await first
 
 
+async def test_without_learning_lag_is_the_wait_alone() -> None:
+    clock = Clock()
+    worker = GatedWorker()
+    async with Batcher(worker, max_items=1, max_waiting=9, learns=False, clock=clock) as batches:
+        first = await busy(worker, batches)
+        clock.now = 10.0
+        worker.let_run(1)
+        await first
+        second = await busy(worker, batches)
+        third = asyncio.create_task(batches.submit(1))
+        await asyncio.sleep(0)
+        assert batches.lag == 0.0  # although a batch takes 10 s
+        clock.now = 12.0
+        assert batches.lag == 2.0
+        worker.let_run(2)
+        await asyncio.gather(second, third)
+
+
 async def test_lag_is_at_least_the_wait_of_the_oldest_item() -> None:
     clock = Clock()
     worker = GatedWorker()

@@ -4,8 +4,9 @@
 
 The app runs in this process with a recognizer that costs nothing, without resuming or journals. A client
 sends test.wav over the native protocol in real time. A profiler hook on the thread of the event loop records
-every call of a function of this repository in the 100 ms that follow a chunk. Other work of the event loop in
-that time, such as its lag heartbeat and messages for the client, counts too. The figures are medians over the
+every call of a function of this repository in the 100 ms that follow a chunk. What the event loop calls by
+the clock (BY_THE_CLOCK), with or without audio, counts only in the figures of all calls: heartbeats, the load
+monitor, the watch over keys, checks for missing audio, and acknowledgements. The figures are medians over the
 chunks.
 """
 
@@ -40,11 +41,26 @@ CHUNK_BYTES: Final = 2 * SAMPLE_RATE * CHUNK_MS // 1000
 REPOSITORY: Final = f"{ROOT}{os.sep}"
 
 
+BY_THE_CLOCK: Final = frozenset(
+    {
+        "AuthService.watch",
+        "LoadMonitor.run",
+        "MessageSender.send_acknowledgements",
+        "Metrics.heartbeat",
+        "NoAudioTimer._check",
+    }
+)
+
+
 class Call(NamedTuple):
-    """Name a function that was called. path: relative to the repository."""
+    """Name a function that was called. path: relative to the repository.
+
+    by_the_clock: whether it was called, directly or not, by a function of BY_THE_CLOCK
+    """
 
     path: str
     function: str
+    by_the_clock: bool
 
 
 class CallRecorder:
@@ -72,7 +88,19 @@ class CallRecorder:
             return
         path = frame.f_code.co_filename
         if path.startswith(REPOSITORY) and "site-packages" not in path:
-            calls.append(Call(path.removeprefix(REPOSITORY), frame.f_code.co_qualname))
+            calls.append(
+                Call(path.removeprefix(REPOSITORY), frame.f_code.co_qualname, is_by_the_clock(frame))
+            )
+
+
+def is_by_the_clock(frame: FrameType) -> bool:
+    """Return whether a function of BY_THE_CLOCK runs, or called the one that runs."""
+    caller: FrameType | None = frame
+    while caller is not None:
+        if caller.f_code.co_qualname in BY_THE_CLOCK:
+            return True
+        caller = caller.f_back
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +109,26 @@ class ChunkPath:
 
     calls: Sequence[Call]
 
+    @property
+    def caused(self) -> Sequence[Call]:
+        """The calls that the chunk caused: all but those by the clock."""
+        return [call for call in self.calls if not call.by_the_clock]
+
     def figures(self) -> dict[str, int]:
         """Count the calls.
 
         files: different files; file_changes: calls in another file than the call before
         session_calls: calls of methods of streaming.session.Session
+        all_calls, all_files: with what is called by the clock
         """
+        calls = self.caused
         return {
-            "calls": len(self.calls),
-            "files": len({call.path for call in self.calls}),
-            "file_changes": sum(one.path != other.path for one, other in pairwise(self.calls)),
-            "session_calls": sum(call.function.startswith("Session.") for call in self.calls),
+            "calls": len(calls),
+            "files": len({call.path for call in calls}),
+            "file_changes": sum(one.path != other.path for one, other in pairwise(calls)),
+            "session_calls": sum(call.function.startswith("Session.") for call in calls),
+            "all_calls": len(self.calls),
+            "all_files": len({call.path for call in self.calls}),
         }
 
 
@@ -103,8 +140,8 @@ def medians(paths: Sequence[ChunkPath]) -> dict[str, float]:
 
 def median_path(paths: Sequence[ChunkPath]) -> ChunkPath:
     """Return the chunk whose number of calls is nearest to the median."""
-    median = statistics.median(len(path.calls) for path in paths)
-    return min(paths, key=lambda path: abs(len(path.calls) - median))
+    median = statistics.median(len(path.caused) for path in paths)
+    return min(paths, key=lambda path: abs(len(path.caused) - median))
 
 
 def read_chunks(path: Path, seconds: float) -> list[bytes]:
@@ -166,7 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.verbose:
         print("\ncalls of a median chunk")
         for call in median_path(paths).calls:
-            print(f"  {call.path:44} {call.function}")
+            print(f"  {call.path:44} {call.function}{'  (by the clock)' if call.by_the_clock else ''}")
     figures = {"chunks": len(paths), **medians(paths)}
     show("medians", figures)
     print(json.dumps({"bench": "chunk_path", **head, **figures}))

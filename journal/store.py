@@ -206,20 +206,23 @@ class JournalStore:
     def _probe(self) -> None:
         """Resolve the problem if the disk can be written again."""
         path = self.folder / "probe"
+        problem: OSError | None = None
         try:
             with path.open("wb") as file:
                 file.write(bytes(PROBE_BYTES))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            self._health.report(PROBLEM, str(error))
-        else:
-            self._failing = False
-            self._health.resolve(PROBLEM)
+            problem = error
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             log.error("journal.delete_failed file=%s error=%s", path, error)
+        if problem is not None:
+            self._health.report(PROBLEM, str(problem))
+        else:
+            self._failing = False
+            self._health.resolve(PROBLEM)
 
 
 def _call_all(done: Iterable[Work]) -> None:

@@ -56,8 +56,6 @@ END_POSITIONS: Final = 64
 UNREPEATED: Final = 3
 # Most tokens of a text before that a window continues, so that prompt and text leave space for what follows.
 MAX_PREVIOUS: Final = POSITIONS // 4
-# Where 1.2 s of speech followed 5 s in another language, base took at most 0.76 for that one.
-MIN_FOLLOWED_PROBABILITY: Final = 0.9
 
 AUTO: Final = "auto"
 _CPU_TYPES: Final = {AUTO: "int8", "int8": "int8", "float32": "float32"}
@@ -475,8 +473,8 @@ class Ctranslate2Whisper:
     ) -> list[tuple[str, float | None] | None]:
         """Return the language of each row, and its probability if detected; None if it is not that before.
 
-        It is detected in the part of the encoder's output that belongs to the window itself. There the text
-        before has an influence, so None is returned unless the language is nearly certain.
+        It is detected in the part of the encoder's output that belongs to the window itself. The sound before
+        has an influence there, but only on very short windows.
         """
         known = [self._known_language(window) for window in batch]
         if all(known):
@@ -493,7 +491,7 @@ class Ctranslate2Whisper:
         skipped = (len(_heard(window).samples) - len(window.clip.samples)) // SAMPLES_PER_POSITION
         (detected,) = self._detect_languages(_view(output[None, skipped:]))
         language, probability = choose_language(detected, None, window.options.languages)
-        is_same = language == window.previous.language and probability >= MIN_FOLLOWED_PROBABILITY
+        is_same = language == window.previous.language and probability >= MIN_LANGUAGE_PROBABILITY
         return (language, probability) if is_same else None
 
     def _continues_badly(self, window: _Window, part: _DecodedWindow) -> bool:

@@ -5,6 +5,10 @@ from typing import Final
 
 # Whisper is often wrong about the language of a second of speech, but hardly ever with this probability.
 MIN_LANGUAGE_PROBABILITY: Final = 0.5
+# A speaker seldom changes the language, so another one than that before must be so many times as probable.
+SWITCH_RATIO: Final = 20
+# With this probability it is, whatever the language before: what is left for that one is too little.
+SWITCH_PROBABILITY: Final = SWITCH_RATIO / (SWITCH_RATIO + 1)
 
 _NAMES: Final = """
 aa Afar, ab Abkhazian, ae Avestan, af Afrikaans, ak Akan, am Amharic, an Aragonese, ar Arabic, as Assamese,
@@ -67,7 +71,8 @@ def choose_language(
     """Return the language of a clip and its probability.
 
     detected: probabilities of all languages
-    likely: the language before; it is chosen if no other one has at least MIN_LANGUAGE_PROBABILITY
+    likely: the language before; it is chosen unless another one has at least MIN_LANGUAGE_PROBABILITY and is
+        SWITCH_RATIO times as probable
     allowed: codes of the languages to choose from, whose probabilities then add up to 1; if it is empty, or
         has none of the detected languages, all of these
     """
@@ -76,6 +81,8 @@ def choose_language(
         total = sum(among.values())
         detected = {code: probability / total if total else 0.0 for code, probability in among.items()}
     language, probability = max(detected.items(), key=lambda each: each[1])
-    if probability < MIN_LANGUAGE_PROBABILITY and likely is not None and likely in detected:
+    if likely is None or likely not in detected:
+        return language, probability
+    if probability < max(MIN_LANGUAGE_PROBABILITY, SWITCH_RATIO * detected[likely]):
         return likely, detected[likely]
     return language, probability

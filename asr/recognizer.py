@@ -7,7 +7,7 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 
-from asr.languages import MIN_LANGUAGE_PROBABILITY
+from asr.languages import MIN_LANGUAGE_PROBABILITY, SWITCH_PROBABILITY
 from audio.clip import SAMPLE_RATE, Clip
 
 Task = Literal["transcribe", "translate"]
@@ -152,6 +152,14 @@ class Hypothesis:
         """Return whether the language was requested, or detected with a sufficient probability."""
         probability = self.language_probability
         return self.language is not None and (probability is None or probability >= MIN_LANGUAGE_PROBABILITY)
+
+    def may_be_in(self, language: str) -> bool:
+        """Return whether the text could be in this language if it were the likely one of the request.
+
+        False if it is in this language already.
+        """
+        probability = self.language_probability
+        return language != self.language and probability is not None and probability < SWITCH_PROBABILITY
 
     @property
     def compression_ratio(self) -> float | None:

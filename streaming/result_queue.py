@@ -53,16 +53,17 @@ class ResultQueue:
 
     @property
     def doubtful(self) -> Utterance | None:
-        """Return the first utterance if its text is in an unlikely language; it must be recognized again.
+        """Return the first utterance if its text may be in the language before it: it is recognized again.
 
         That depends on the finals before it, and not on the time at which they came.
         """
         first = self.waiting[0] if self.waiting else None
         if not isinstance(first, Utterance) or not isinstance(first.outcome, Hypothesis):
             return None
-        said = first.outcome
-        is_likely = not said.text or said.is_language_sure or said.language == self.language
-        return None if is_likely or self.language is None or first.doubted else first
+        language = self.language
+        if not first.outcome.text or language is None or first.likely_language == language:
+            return None
+        return first if first.outcome.may_be_in(language) else None
 
     def release(
         self, guards: FilterThresholds, accounting: SampleAccounting

@@ -569,6 +569,8 @@ class Session:
             self._request(utterance, task)
 
     def _request(self, utterance: Utterance, task: RecognitionTask) -> None:
+        if task.kind is not TaskKind.PARTIAL:
+            utterance.likely_language = task.request.likely_language
         utterance.tasks.append(task)
         self.effects.append(task)
 

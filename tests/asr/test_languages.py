@@ -1,8 +1,11 @@
 """Languages by code and by name."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asr.languages import NAMES, choose_language, code_of, codes_of, name_of
+from asr.recognizer import Hypothesis
 
 
 def test_a_name_leads_back_to_a_code_of_that_name() -> None:
@@ -45,7 +48,7 @@ def test_codes_are_listed_once() -> None:
     ("likely", "allowed", "chosen"),
     [
         (None, ("de", "fr"), ("de", 0.75)),
-        ("fr", ("de", "fr"), ("de", 0.75)),
+        ("fr", ("de", "fr"), ("fr", 0.25)),
         ("es", ("fr",), ("fr", 1.0)),
         ("en", ("xx",), ("en", 0.5)),
         (None, (), ("en", 0.5)),
@@ -67,9 +70,13 @@ def test_an_allowed_language_without_probability_is_chosen() -> None:
 @pytest.mark.parametrize(
     ("detected", "likely", "chosen"),
     [
-        ({"en": 0.6, "de": 0.4}, "de", ("en", 0.6)),
-        ({"en": 0.5, "de": 0.4}, "de", ("en", 0.5)),
-        ({"en": 0.49, "de": 0.4}, "de", ("de", 0.4)),
+        ({"en": 0.96, "de": 0.04}, "de", ("en", 0.96)),
+        ({"en": 0.94, "de": 0.05}, "de", ("de", 0.05)),
+        ({"en": 0.6, "fr": 0.37, "de": 0.03}, "de", ("en", 0.6)),
+        ({"en": 0.6, "fr": 0.36, "de": 0.04}, "de", ("de", 0.04)),
+        ({"en": 0.5, "de": 0.01}, "de", ("en", 0.5)),
+        ({"en": 0.49, "de": 0.01}, "de", ("de", 0.01)),
+        ({"en": 0.49, "de": 0.4}, "en", ("en", 0.49)),
         ({"en": 0.3, "de": 0.01}, "de", ("de", 0.01)),
         ({"en": 0.3, "de": 0.2}, None, ("en", 0.3)),
         ({"en": 0.3, "de": 0.2}, "xx", ("en", 0.3)),
@@ -79,3 +86,18 @@ def test_likely_language_is_chosen_unless_another_is_certain(
     detected: dict[str, float], likely: str | None, chosen: tuple[str, float]
 ) -> None:
     assert choose_language(detected, likely) == chosen
+
+
+@given(
+    st.lists(st.floats(0.001, 1000), min_size=4, max_size=4),
+    st.sampled_from((None, "en", "de", "fr")),
+    st.sampled_from(("en", "de", "fr")),
+)
+def test_a_text_that_may_not_be_in_a_language_stays_if_that_is_likely(
+    weights: list[float], before: str | None, now: str
+) -> None:
+    detected = dict(zip(("en", "de", "fr", "es"), (each / sum(weights) for each in weights), strict=True))
+    language, probability = choose_language(detected, before)
+    said = Hypothesis("Oui.", language=language, language_probability=probability)
+    if not said.may_be_in(now):
+        assert choose_language(detected, now)[0] == language

@@ -149,7 +149,7 @@ class Unsure(Recognizer):
             replace(found, language=language or request.likely_language or "la", language_probability=sure)
             for found, request in zip(super().transcribe(requests), requests, strict=True)
             for language in (self._certain.pop(0),)
-            for sure in (0.9 if language else 0.2,)
+            for sure in (0.99 if language else 0.2,)
         ]
 
 

@@ -531,13 +531,14 @@ def say(text: str, language: str, probability: float | None) -> Hypothesis:
     return Hypothesis(text, language=language, language_probability=probability)
 
 
-def test_uncertain_final_is_recognized_in_the_language_before() -> None:
+@pytest.mark.parametrize("probability", [0.3, 0.9])
+def test_uncertain_final_is_recognized_in_the_language_before(probability: float) -> None:
     session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, *[(True, SECOND), (False, SECOND)] * 2)
     first, second = take_task(session), take_task(session)
     assert first is not None
     assert second is not None
-    session.receive_hypothesis(second, say("Já.", "is", 0.3))
+    session.receive_hypothesis(second, say("Já.", "is", probability))
     session.receive_hypothesis(first, say("Guten Tag.", "de", 0.9))
     again = take_task(session)
     assert again is not None
@@ -571,7 +572,7 @@ def test_late_result_of_a_withdrawn_task_does_not_answer_the_second_recognition(
 
 @pytest.mark.parametrize(
     "said",
-    [say("Oui.", "fr", 0.6), say("Yes.", "fr", None), say("Ja.", "de", 0.3), say("", "fr", 0.1)],
+    [say("Oui.", "fr", 0.96), say("Yes.", "fr", None), say("Ja.", "de", 0.3), say("", "fr", 0.1)],
 )
 def test_other_finals_are_recognized_once(said: Hypothesis) -> None:
     session = Session(SessionOptions(eager=False), hops_per_step=1000)
@@ -582,6 +583,20 @@ def test_other_finals_are_recognized_once(said: Hypothesis) -> None:
         session.receive_hypothesis(task, hypothesis)
     assert take_task(session) is None
     assert finals(take_events(session))[1].hypothesis == said
+
+
+def test_final_that_was_asked_for_in_the_language_before_is_not_asked_for_again() -> None:
+    session = Session(SessionOptions(eager=False), hops_per_step=1000)
+    likely = []
+    for hypothesis in (say("Guten Tag.", "de", 0.9), say("Oui.", "fr", 0.9)):
+        feed(session, (True, SECOND), (False, SECOND))
+        task = take_task(session)
+        assert task is not None
+        likely.append(task.request.likely_language)
+        session.receive_hypothesis(task, hypothesis)
+    assert likely == [None, "de"]
+    assert [final.hypothesis.text for final in finals(take_events(session))] == ["Guten Tag.", "Oui."]
+    assert take_task(session) is None
 
 
 def test_failed_second_recognition_leaves_the_first_text() -> None:

@@ -18,7 +18,7 @@ Deadline = Callable[[list[Item]], float]  # returns the seconds that a batch may
 
 
 def describe_nothing(model: object) -> object:
-    """Return None, for a model of which nobody needs a description."""
+    """Return None, for a model whose description is not needed."""
     return None
 
 

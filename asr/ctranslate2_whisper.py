@@ -28,7 +28,7 @@ from asr.recognizer import (
 )
 from asr.row_batches import BATCH_SECONDS, MIN_SAMPLES, at_least, batches, batches_by_kind
 from asr.timed_tokens import TimedToken, TokenDecoder
-from asr.whisper_guard import MIN_BLOCK, find_fault, find_loop, is_loop, without_loop
+from asr.whisper_guard import MIN_BLOCK, find_fault, find_loop, is_loop, is_sparse, without_loop
 from asr.whisper_options import ignored_options, prompt_tokens
 from asr.whisper_vocabulary import WhisperVocabulary
 from asr.windows import WINDOW, AudioContext, split_windows, token_limit
@@ -51,6 +51,8 @@ UNSURE_SAMPLES: Final = 2 * SAMPLE_RATE
 # A short context ends with this many positions of the encoder's output for 30 s of silence. Without them the
 # decoder often does not find the end of the clip and begins the text again.
 END_POSITIONS: Final = 64
+# A final is the best of so many texts that are followed at once; a partial follows the most likely token.
+FINAL_BEAMS: Final = 2
 # Where a text is a loop, it is decoded again so that no run of so many tokens comes twice. That is the same
 # each time, which a sampled text is not: CTranslate2 takes no seed per call.
 UNREPEATED: Final = 3
@@ -178,6 +180,7 @@ class Ctranslate2Whisper:
         audio_context: AudioContext = "auto",
         delay_ms: int = 0,
         retries_loops: bool = True,
+        final_beams: int = FINAL_BEAMS,
         batch_seconds: float = BATCH_SECONDS,
         silence_file: Path | None = None,
     ) -> None:
@@ -194,6 +197,7 @@ class Ctranslate2Whisper:
         self._log_mel = LogMel(model.n_mels)
         self._is_short = audio_context != "full" and device == "cpu"
         self._retries_loops = retries_loops
+        self._final_beams = final_beams
         self._budget = round(batch_seconds * SAMPLE_RATE)
         # All ids after the one that ends the text are control and timestamp tokens. -1 adds the model's own.
         self._suppressed = [-1, *range(vocabulary.end + 1, len(vocabulary))]
@@ -214,6 +218,7 @@ class Ctranslate2Whisper:
         dtype: str = AUTO,
         audio_context: AudioContext = "auto",
         retries_loops: bool = True,
+        final_beams: int = FINAL_BEAMS,
         cache: Path | None = None,
     ) -> Self:
         """Load a model from a folder.
@@ -223,6 +228,8 @@ class Ctranslate2Whisper:
         audio_context: "full" gives the encoder all of its 30 s; the others, on a CPU, little more than the
             clip
         retries_loops: whether a text that repeats itself in full context is decoded again
+        final_beams: number of texts that the search for a final follows at once; 1 follows the most likely
+            token, as for a partial
         cache: folder that keeps the encoder's output for silence, which takes longer than the rest of the
             load; None computes it each time
 
@@ -255,6 +262,7 @@ class Ctranslate2Whisper:
             audio_context=audio_context,
             delay_ms=alignment.delay_ms,
             retries_loops=retries_loops,
+            final_beams=final_beams,
             silence_file=silence_file,
         )
 
@@ -544,12 +552,20 @@ class Ctranslate2Whisper:
         temperature = batch[0].options.temperature
         # After a text, the end of the text may come at once: then there is nothing that continues it.
         ways = {"suppress_blank": batch[0].previous is None, "may_repeat": batch[0].may_repeat}
+        # Finals and partials share the steps of the decoder: two searches would read its weights twice.
+        beams = 1 if temperature or all(window.partial for window in batch) else self._final_beams
         skipped = [len(_before(window)) for window in batch]
-        results = self._generate(encoded, prefixes, max(limits), temperature, **ways)
+        results = self._generate(encoded, prefixes, max(limits), temperature, beams, **ways)
         for row, limit in enumerate(limits):
-            if len(results[row].sequences_ids[0]) > skipped[row] + limit:
+            length = len(results[row].sequences_ids[0])
+            if length > skipped[row] + limit:
                 only = _rows(encoded, [row])
-                (results[row],) = self._generate(only, [prefixes[row]], limit, temperature, **ways)
+                (results[row],) = self._generate(only, [prefixes[row]], limit, temperature, beams, **ways)
+            elif beams > 1 and is_sparse(length - skipped[row], batch[row].clip.samples):
+                only = _rows(encoded, [row])
+                (plain,) = self._generate(only, [prefixes[row]], limit, temperature, 1, **ways)
+                if length < len(plain.sequences_ids[0]) <= skipped[row] + limit:
+                    results[row] = plain
         texts = [
             _text(result.sequences_ids[0], result.scores[0], limit, each)
             for result, limit, each in zip(results, limits, skipped, strict=True)
@@ -604,6 +620,7 @@ class Ctranslate2Whisper:
         prefixes: list[list[int]],
         limit: int,
         temperature: float,
+        beams: int,
         *,
         suppress_blank: bool = True,
         may_repeat: bool = True,
@@ -613,6 +630,7 @@ class Ctranslate2Whisper:
         limit: most tokens of a row
         temperature: 0 selects the most likely token, more samples it. CTranslate2 takes no seed per call, so
             a sampled text is another one at each call
+        beams: texts of a row that are followed at once
         suppress_blank: whether a text has at least one token
         may_repeat: as in _Window
         """
@@ -622,7 +640,7 @@ class Ctranslate2Whisper:
         results: list[Any] = self._model.generate(
             encoded,
             prefixes,
-            beam_size=1,
+            beam_size=beams,
             max_length=most,
             suppress_tokens=self._suppressed,
             return_scores=True,

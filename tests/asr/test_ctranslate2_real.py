@@ -64,7 +64,7 @@ def test_text_continues_the_utterance_before() -> None:
         ]
     )
     assert plain(continued.text) == plain(alone.text)
-    assert (continued.text[:7], alone.text[:7]) == ("ask not", "Ask not")
+    assert continued.text.startswith("ask not")
     places = [place for word in continued.words for place in (word.start, word.end)]
     assert places == sorted(places)
     assert clip.start <= places[0]

@@ -51,12 +51,35 @@ def multilingual(folders: dict[str, Path]) -> Ctranslate2Whisper:
 
 @pytest.mark.parametrize("prompt", [None, "the speech stream"])
 def test_text_and_probabilities_equal_those_of_torch(prompt: str | None, folders: dict[str, Path]) -> None:
+    """Torch follows the most likely token."""
     theirs = Seq2Seq.load(folders["torch"], device="cpu", dtype="float32", fallback_temperatures=())
-    ours = load(folders["en"])
+    ours = Ctranslate2Whisper.load(
+        folders["en"],
+        device="cpu",
+        dtype="float32",
+        audio_context="full",
+        retries_loops=False,
+        final_beams=1,
+    )
     options = TranscriptionOptions(prompt=prompt)
     requests = [RecognitionRequest(tiny.babble(0.5 + seed, seed), options) for seed in range(3)]
     for one, other in zip(ours.transcribe(requests), theirs.transcribe(requests), strict=True):
         families.assert_same(one, other)
+
+
+def test_final_is_at_least_as_likely_as_a_partial(english: Ctranslate2Whisper) -> None:
+    """It is the best of several texts, and not only that of the most likely tokens."""
+    options = TranscriptionOptions(language="en")
+    finals = [RecognitionRequest(tiny.babble(0.5 + seed, seed), options) for seed in range(8)]
+    better = 0
+    for request in finals:
+        (final,) = english.transcribe([request])
+        (partial,) = english.transcribe([replace(request, partial=True)])
+        assert final.avg_log_prob is not None
+        assert partial.avg_log_prob is not None
+        assert final.avg_log_prob >= partial.avg_log_prob - 1e-4
+        better += final.avg_log_prob > partial.avg_log_prob + 1e-4
+    assert better
 
 
 def test_batched_result_equals_single_result(english: Ctranslate2Whisper) -> None:

@@ -13,6 +13,7 @@ from asr.whisper_guard import (
     find_fault,
     find_loop,
     is_loop,
+    is_sparse,
     loud_seconds,
     without_loop,
 )
@@ -116,6 +117,12 @@ def test_text_without_loop_keeps_its_first_and_last_tokens(ids: list[int]) -> No
 def test_distinct_tokens_are_no_loop(ids: list[int]) -> None:
     assert find_loop(ids) is None
     assert without_loop(ids) == ids
+
+
+def test_text_with_few_tokens_for_its_sound_is_sparse() -> None:
+    assert not is_sparse(len(SENTENCE), SPEECH)
+    assert is_sparse(len(SENTENCE) // 2, SPEECH)
+    assert not is_sparse(0, SPEECH[:SAMPLE_RATE])  # so little sound need not be speech
 
 
 def test_loud_seconds_count_sound_without_silence() -> None:

@@ -4,6 +4,7 @@ This program imports torch and transformers, so asr.ctranslate2_conversion runs 
 ends when its standard input ends: a conversion does not outlive the process that waits for it.
 """
 
+import gc
 import os
 import sys
 import threading
@@ -44,5 +45,6 @@ def _exit_with_parent() -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # Imports make millions of objects and no garbage; looking for it takes a second.
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     convert(*map(Path, sys.argv[1:]))

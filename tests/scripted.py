@@ -86,9 +86,10 @@ class Scripted:
 
     def _answer(self, request: RecognitionRequest) -> Hypothesis:
         clip = request.clip
+        ignored = request.options.unsupported({"words"})
         place = place_of(clip.samples, self._known)
         if place is None:
-            return Hypothesis("", language="en")
+            return Hypothesis("", language="en", ignored=ignored)
         length = len(clip.samples)
         heard = [word for word in self._spoken if 0 <= word.middle - place < length]
         if heard and not request.partial:
@@ -110,7 +111,7 @@ class Scripted:
             for word in heard
         )
         text = " ".join(word.text for word in heard)
-        return Hypothesis(text, words if request.options.words else (), language="en")
+        return Hypothesis(text, words if request.options.words else (), language="en", ignored=ignored)
 
 
 def _is_quiet(part: Samples, clip: Samples) -> bool:

@@ -1,4 +1,4 @@
-"""Test the openai SDK for Python against a real server with the embedded recognizer."""
+"""Test the openai SDK for Python against a real server with a recognizer of fixed words."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 
 from tests.clients.environments import OPENAI, python_environment, run_script
 from tests.server.live_server import ROOT
-from tests.server.server_process import program
+from tests.server.server_process import scripted
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # a client may have to be fetched
 
@@ -18,7 +18,7 @@ WORDS = " ".join((ROOT / "test.txt").read_text().lower().replace(".", "").replac
 def rest() -> Iterator[Any]:
     """Return the output of tests/clients/scripts/openai_rest.py."""
     python = python_environment("openai", OPENAI)
-    with program(ASR_MODEL="pocketsphinx", MAX_UPLOAD_BYTES=str(2 << 20)) as server:
+    with scripted(MAX_UPLOAD_BYTES=str(2 << 20)) as server:
         assert server.ready()["ready"], server.log
         yield run_script([python], "openai_rest.py", f"{server.url}/v1", str(ROOT / "test.wav"))
 
@@ -29,7 +29,7 @@ def test_json_is_the_text_with_its_usage(rest: Any) -> None:
 
 
 def test_the_answer_says_which_model_did_the_work(rest: Any) -> None:
-    assert (rest["headers"]["x-model"], rest["json"]["model"]) == ("pocketsphinx", "pocketsphinx")
+    assert (rest["headers"]["x-model"], rest["json"]["model"]) == ("scripted", "scripted")
     assert rest["headers"]["x-request-id"].startswith("req_")
 
 
@@ -73,15 +73,15 @@ def test_deltas_add_up(rest: Any) -> None:
 
 @pytest.mark.parametrize("client", ["azure", "azure deployment"])
 def test_the_client_for_azure_works(rest: Any, client: str) -> None:
-    assert rest[client] == {"text": WORDS, "models": ["pocketsphinx"]}
+    assert rest[client] == {"text": WORDS, "models": ["scripted"]}
 
 
 def test_a_translation_by_an_english_model_is_its_transcription(rest: Any) -> None:
-    assert (rest["translation"]["text"], rest["translation"]["model"]) == (WORDS, "pocketsphinx")
+    assert (rest["translation"]["text"], rest["translation"]["model"]) == (WORDS, "scripted")
 
 
 def test_models_are_listed(rest: Any) -> None:
-    assert rest["models"] == ["pocketsphinx"]
+    assert rest["models"] == ["scripted"]
     assert rest["model"]["id"] == "whisper-1"
 
 

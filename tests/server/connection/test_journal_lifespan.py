@@ -119,12 +119,16 @@ def undisturbed() -> dict[str, dict[str, list[Message]]]:
 
 
 class Lives:
-    """Run one server after another, on the same port and folder."""
+    """Run one server after another, on the same port and folder.
+
+    Their dummy recognizer runs in a thread, because a process of its own would start with each of them.
+    """
 
     def __init__(self, folder: Path, leaving: ExitStack, **environment: str) -> None:
         self.folder = folder
         self._leaving = leaving
-        self._environment = {"PORT": str(free_port()), "JOURNAL_DIR": str(folder), **environment}
+        own = {"PORT": str(free_port()), "JOURNAL_DIR": str(folder), "ASR_WORKER": "thread"}
+        self._environment = own | environment
 
     def begin(self) -> Program:
         life: AbstractContextManager[Program] = program(MAIN, **self._environment)
@@ -195,7 +199,7 @@ def test_each_final_comes_once_after_a_kill(
 ) -> None:
     """again: a second kill comes during the replay, or soon after it"""
     caller = Caller(items)
-    with lives(tmp_path / "journals", RESUME_SECONDS="60") as servers:
+    with lives(tmp_path / "journals", RESUME_SECONDS="60", ASR_WORKER="process") as servers:
         first = servers.begin()
         first.ready()
         with Client(f"{first.ws}?{caller.query}") as line:

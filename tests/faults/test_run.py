@@ -8,7 +8,7 @@ import uvloop
 from tests.faults.fault_plan import LINE, Fault
 from tests.faults.run import Plan, can_survive, report, run
 
-PLAN = Plan(300, seed=5, server_every=100)
+PLAN = Plan(120, seed=5, recognizer_every=40, server_every=60)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ __all__ = ["postgres"]  # a fixture
 @pytest.mark.timeout(600)  # a machine may be busy; alone it takes about half a minute each
 @pytest.mark.parametrize(
     ("database", "plan"),
-    [("sqlite", Plan(60, 2, 7, faults=7, poison=1)), ("postgres", Plan(40, 2, 8, faults=6, poison=1))],
+    [("sqlite", Plan(30, 2, 7, faults=6, poison=1)), ("postgres", Plan(20, 2, 8, faults=5, poison=1))],
 )
 async def test_jobs_end_once_and_as_without_faults(
     database: str, plan: Plan, tmp_path: Path, request: pytest.FixtureRequest

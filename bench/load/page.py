@@ -202,17 +202,19 @@ async def streaming(browser: Browser, url: str, words: int, seconds: float) -> d
     }
 
 
-async def measure(seconds: float, repeats: int, below: Sequence[int] = (0, 5_000)) -> dict[str, Any]:
+async def measure(
+    seconds: float, repeats: int, below: Sequence[int] = (0, 5_000), chromium: str | None = None
+) -> dict[str, Any]:
     """Start the scripted server and a browser, and measure.
 
     seconds: length of each measurement of latency; repeats: loads of the page; below: how many words the page
-    has when the latency of the next ones is measured
+    has when the latency of the next ones is measured; chromium: path of the browser; None for the one in PATH
     """
     scripted = ScriptedServer()
     with serving(scripted) as url:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=FLAGS, headless=True
+                executable_path=chromium or shutil.which("chromium"), args=FLAGS, headless=True
             )
             await first_paint(browser, url)  # warm up the browser
             paints = [await first_paint(browser, url) for _ in range(repeats)]

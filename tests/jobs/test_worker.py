@@ -208,7 +208,7 @@ async def test_audio_above_the_limit_fails(database: JobDatabase) -> None:
 
 async def test_audio_longer_than_its_header_says_fails(database: JobDatabase) -> None:
     async with working(database, max_seconds=4.0) as jobs:
-        done = await ended(jobs, await uploaded(jobs, encoded("adts", "aac", 16_000, "mono", seconds=150.0)))
+        done = await ended(jobs, await uploaded(jobs, encoded("adts", "aac", 8_000, "mono", seconds=130.0)))
     assert done.problem is not None
     assert done.problem.code == "audio_too_long"
     assert done.seconds_done <= 120

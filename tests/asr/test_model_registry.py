@@ -230,18 +230,15 @@ def test_a_mistyped_name_is_told_what_there_is(name: str, said: str) -> None:
 
 
 @pytest.mark.slow
-def test_an_id_is_loaded_from_the_cache_offline(tmp_path: Path) -> None:
-    in_cache(tmp_path, "org/name", lambda folder: tiny.waveform_ctc(folder, "Wav2Vec2", "group"))
-    told = elsewhere(LOAD.format(name="org/name", shown="d.model, d.family"), HF_HOME=str(tmp_path))
-    assert told == "org/name ctc"
-
-
-@pytest.mark.slow
-def test_a_download_that_broke_off_is_told(tmp_path: Path) -> None:
-    snapshot = in_cache(tmp_path, "org/name", lambda folder: tiny.waveform_ctc(folder, "Wav2Vec2", "group"))
+def test_an_id_is_loaded_from_the_cache_and_a_broken_download_is_told(tmp_path: Path) -> None:
+    """Both are loaded offline, in one process, which imports torch and transformers once."""
+    for name in ("org/name", "org/broken"):
+        snapshot = in_cache(tmp_path, name, lambda folder: tiny.waveform_ctc(folder, "Wav2Vec2", "group"))
     (snapshot / "model.safetensors").unlink()
-    told = elsewhere(REFUSED.format(name="org/name"), HF_HOME=str(tmp_path))
-    assert "org/name is incomplete in the cache" in told
+    source = LOAD.format(name="org/name", shown="d.model, d.family") + REFUSED.format(name="org/broken")
+    loaded, refused = elsewhere(source, HF_HOME=str(tmp_path)).splitlines()
+    assert loaded == "org/name ctc"
+    assert "org/broken is incomplete in the cache" in refused
 
 
 def test_a_device_that_is_named_is_not_looked_for() -> None:

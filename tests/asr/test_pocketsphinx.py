@@ -21,6 +21,7 @@ pytestmark = pytest.mark.slow  # a real model
 
 SPEECH = ROOT.parent / "shared" / "audio" / "english_misc"
 WORDS = TranscriptionOptions(words=True)
+BRIEF = 32_000  # samples; longer than the lead
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,13 @@ def heard(recognizer: PocketSphinx) -> list[Hypothesis]:
     return recognizer.transcribe(
         [RecognitionRequest(sentence(number), WORDS) for number in range(len(SENTENCES))]
     )
+
+
+@pytest.fixture(scope="module")
+def heard_in_brief(recognizer: PocketSphinx) -> list[Hypothesis]:
+    """Decode the beginnings of the first two sentences."""
+    clips = [beginning(sentence(number), BRIEF) for number in range(2)]
+    return recognizer.transcribe([RecognitionRequest(clip, WORDS) for clip in clips])
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +94,10 @@ def test_the_answer_does_not_depend_on_what_was_decoded_before(
     recognizer: PocketSphinx, beginnings: list[Clip]
 ) -> None:
     """The confidences are equal in forward order, in reverse order and with a new decoder."""
-    requests = [RecognitionRequest(clip, WORDS) for clip in beginnings]
+    requests = [RecognitionRequest(clip, WORDS) for clip in beginnings[:2]]
     forwards = recognizer.transcribe(requests)
     assert recognizer.transcribe(requests[::-1])[::-1] == forwards
-    assert PocketSphinx().transcribe(requests[1:2]) == forwards[1:2]
+    assert PocketSphinx().transcribe(requests[1:]) == forwards[1:]
 
 
 def test_the_clips_start_moves_the_words_and_nothing_else(
@@ -172,18 +180,19 @@ def grown(clip: Clip, cuts: list[int], name: str) -> list[RecognitionRequest]:
 
 @examples(6)
 @given(
-    st.lists(st.integers(0, 46_000), max_size=6),
-    st.lists(st.integers(0, 50_000), max_size=6),
+    st.lists(st.integers(0, BRIEF), max_size=6),
+    st.lists(st.integers(0, BRIEF), max_size=6),
     st.randoms(use_true_random=False),
 )
 def test_partials_before_it_and_other_utterances_in_between_do_not_change_the_answer(
     recognizer: PocketSphinx,
-    heard: list[Hypothesis],
+    heard_in_brief: list[Hypothesis],
     first: list[int],
     second: list[int],
     chance: random.Random,
 ) -> None:
-    queues = [grown(sentence(0), first, "a/0"), grown(sentence(1), second, "b/1")]
+    clips = [beginning(sentence(number), BRIEF) for number in range(2)]
+    queues = [grown(clips[0], first, "a/0"), grown(clips[1], second, "b/1")]
     finals = {}
     while any(queues):
         queue = chance.choice([queue for queue in queues if queue])
@@ -191,7 +200,7 @@ def test_partials_before_it_and_other_utterances_in_between_do_not_change_the_an
         (answer,) = recognizer.transcribe([request])
         if not request.partial:
             finals[request.utterance] = answer
-    assert finals == {"a/0": heard[0], "b/1": heard[1]}
+    assert finals == {"a/0": heard_in_brief[0], "b/1": heard_in_brief[1]}
 
 
 def test_an_utterance_that_goes_on_after_an_eager_answer_is_heard_whole(
@@ -222,13 +231,13 @@ def test_no_partial_is_of_less_than_the_lead_nor_of_a_clip_without_a_name(recogn
 def test_every_word_is_right_whatever_the_margins(
     recognizer: PocketSphinx, number: int, before: int, behind: int
 ) -> None:
-    """It holds for the whole clip and for a growing one; margins are in milliseconds."""
+    """It holds for a growing clip, whose answer is that of the whole clip; margins are in milliseconds."""
     clip = margins(number, before, behind)
     cuts = list(range(SAMPLE_RATE, len(clip.samples), SAMPLE_RATE // 5))
     *_, followed = recognizer.transcribe(grown(clip, cuts, f"m/{number} {before} {behind}"))
-    (alone,) = recognizer.transcribe([RecognitionRequest(clip, WORDS)])
-    assert followed == alone
-    assert alone.text == SENTENCES[number][2]
+    assert followed.text == SENTENCES[number][2]
+    if number == 0:  # the shortest; the tests above compare both for random cuts
+        assert recognizer.transcribe([RecognitionRequest(clip, WORDS)]) == [followed]
 
 
 def test_more_utterances_than_decoders_get_no_partials_but_their_finals(heard: list[Hypothesis]) -> None:

@@ -67,12 +67,12 @@ async def test_every_format_is_transcribed(
         assert drawn == (extension != "aiff"), "a waveform is shown if the browser can decode the file"
 
 
-@pytest.mark.parametrize("ending", ["wav", "mp3"])
 async def test_real_recognition_hears_most_words_of_a_file(
-    browser: Browser, sphinx: Program, tmp_path: Path, ending: str
+    browser: Browser, sphinx: Program, tmp_path: Path
 ) -> None:
+    """The codec is a lossy one."""
     async with open_page(browser, sphinx.url) as page:
-        await transcribe_file(page, make_file(tmp_path, ending))
+        await transcribe_file(page, make_file(tmp_path, "mp3"))
         heard = await segment_texts(page)
     assert wer(SENTENCES[0], " ".join(heard)) <= MAX_WORD_ERROR_RATE, heard
 

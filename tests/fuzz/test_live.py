@@ -12,7 +12,7 @@ from tests.server.server_process import MAIN, program
 def test_server_survives_malformed_input() -> None:
     with program(MAIN, **SETTINGS) as server:
         server.ready()
-        result = uvloop.run(send_malformed(server, 20_000, seed=3, settle_seconds=2.0))
+        result = uvloop.run(send_malformed(server, 8_000, seed=3, settle_seconds=2.0))
     story = report(result)
     assert not result.faults, story
     assert not result.complaints, story

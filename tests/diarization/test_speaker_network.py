@@ -1,5 +1,6 @@
 """Test the networks with their real weights on synthetic voices, and what is reported without weights."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from diarization.chunks import CHUNK_SAMPLES, LOCAL_SPEAKERS
 from diarization.fbank import fbank
 from diarization.known_speakers import labels_of, voice_of
 from diarization.speaker_network import SpeakerNetwork
-from diarization.turns import Diarization, PlacedChunk, diarize
+from diarization.turns import Diarization, PlacedChunk, Turn, diarize
 from tests.diarization.spoken import SENTENCES, dialogue, needs_flite, network, say
 
 
@@ -23,6 +24,13 @@ def diarized(samples: Samples) -> Diarization:
     chunks = [*cutter.push(samples), *cutter.finish()]
     found = network().analyse([chunk.samples for chunk in chunks])
     return diarize([PlacedChunk(c.start, f) for c, f in zip(chunks, found, strict=True)])
+
+
+@cache
+def diarized_dialogue(*voices: str) -> tuple[list[Turn], Diarization]:
+    """Return who speaks when in a dialogue of the voices, and what is found in it."""
+    samples, turns = dialogue(voices)
+    return turns, diarized(samples)
 
 
 def test_missing_files_are_reported_with_the_command(tmp_path: Path) -> None:
@@ -34,8 +42,8 @@ def test_missing_files_are_reported_with_the_command(tmp_path: Path) -> None:
 @needs_flite
 @pytest.mark.parametrize("voices", [["rms", "slt"], ["rms", "awb"], ["rms", "slt", "awb"]])
 def test_voices_are_told_apart(voices: list[str]) -> None:
-    samples, turns = dialogue(voices)
-    error = diarization_error(turns, diarized(samples).turns, collar_seconds=0.25)
+    turns, found = diarized_dialogue(*voices)
+    error = diarization_error(turns, found.turns, collar_seconds=0.25)
     assert error.confused <= 0.01 * error.reference
     assert error.rate <= 0.1
 
@@ -62,11 +70,11 @@ def test_voices_at_once_overlap() -> None:
 @pytest.mark.slow
 @needs_flite
 def test_known_voices_get_their_names() -> None:
-    samples, _ = dialogue(["rms", "slt"])
+    _, found = diarized_dialogue("rms", "slt")
     clips = [("Susan", say("slt", SENTENCES[0])), ("Robert", say("rms", SENTENCES[1]))]
     known = [(name, voice_of(network().analyse([clip[:CHUNK_SAMPLES]])[0])) for name, clip in clips]
-    assert labels_of(diarized(samples).voices, known) == ["Robert", "Susan"]
-    assert labels_of(diarized(samples).voices, known[:1]) == ["A", "Susan"]
+    assert labels_of(found.voices, known) == ["Robert", "Susan"]
+    assert labels_of(found.voices, known[:1]) == ["A", "Susan"]
 
 
 @pytest.mark.slow

@@ -10,6 +10,8 @@ import httpx
 import pytest
 
 from server.settings import Settings
+from tests.asr.spoken import sentence
+from tests.server.asgi_calls import wav
 from tests.server.server_process import free_port, program
 from tests.waiting import wait_until
 
@@ -53,14 +55,13 @@ def test_server_works_on_a_read_only_file_system(tmp_path: Path) -> None:
         HF_HOME=str(tmp_path / "models"),
     ) as server:
         wait_until(lambda: server.get("/ready").json()["ready"], seconds=60)
-        with (ROOT / "test.wav").open("rb") as file:
-            heard = httpx.post(
-                f"{server.url}/v1/audio/transcriptions",
-                headers={"x-api-key": KEY},
-                files={"file": file},
-                data={"model": "whisper-1"},
-                timeout=60,
-            )
+        heard = httpx.post(
+            f"{server.url}/v1/audio/transcriptions",
+            headers={"x-api-key": KEY},
+            files={"file": wav(sentence(0).samples)},
+            data={"model": "whisper-1"},
+            timeout=60,
+        )
         assert heard.status_code == 200
         assert heard.json()["text"]
         assert "Read-only" not in server.log

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from asr.ctranslate2_whisper import Ctranslate2Whisper
-from asr.recognizer import PreviousUtterance, RecognitionRequest, TranscriptionOptions
+from asr.recognizer import Hypothesis, PreviousUtterance, RecognitionRequest, TranscriptionOptions
 from asr.timed_tokens import TokenDecoder
 from asr.whisper_vocabulary import WhisperVocabulary, build_tokenizer
 from audio.clip import SAMPLE_RATE, Clip
@@ -40,15 +40,23 @@ def entry(name: str) -> ManifestEntry:
     )
 
 
+@cache
+def heard(weights: str) -> Hypothesis:
+    """Return the answer for the famous sentence, decoded once for many tests."""
+    (answer,) = recognizer(weights).transcribe(
+        [RecognitionRequest(Clip(entry("jfk.wav").read()), families.WORDS)]
+    )
+    return answer
+
+
 def plain(text: str) -> str:
     return "".join(letter for letter in text.lower() if letter.isalnum() or letter == " ")
 
 
 @pytest.mark.parametrize("weights", [TINY, BASE])
 def test_famous_sentence_is_recognized(weights: str) -> None:
-    speech = entry("jfk.wav")
-    (answer,) = recognizer(weights).transcribe([RecognitionRequest(Clip(speech.read()), families.WORDS)])
-    assert jiwer.wer(plain(speech.text), plain(answer.text)) < 0.1
+    answer = heard(weights)
+    assert jiwer.wer(plain(entry("jfk.wav").text), plain(answer.text)) < 0.1
     assert answer.language == "en"
 
 
@@ -76,10 +84,7 @@ def test_text_continues_the_utterance_before() -> None:
 @pytest.mark.parametrize("weights", [TINY, BASE])
 def test_words_end_where_they_are_heard(weights: str) -> None:
     """A pause follows each "ask" after 3.7 and 8.5 s. The pause before it may be counted to it."""
-    (answer,) = recognizer(weights).transcribe(
-        [RecognitionRequest(Clip(entry("jfk.wav").read()), families.WORDS)]
-    )
-    asks = [word.end / SAMPLE_RATE for word in answer.words if plain(word.text) == "ask"]
+    asks = [word.end / SAMPLE_RATE for word in heard(weights).words if plain(word.text) == "ask"]
     assert asks == [pytest.approx(3.7, abs=0.1), pytest.approx(8.5, abs=0.1)]
 
 
@@ -160,7 +165,7 @@ def test_tokenizer_can_be_rebuilt_from_vocabulary(weights: str) -> None:
 @pytest.mark.parametrize("weights", [TINY, BASE])
 def test_batched_speech_equals_single_speech(weights: str) -> None:
     samples = entry("jfk.wav").read()
-    cuts = [samples[: round(seconds * SAMPLE_RATE)] for seconds in (2.2, 4.4, 7.6, 11)]
+    cuts = [samples[: round(seconds * SAMPLE_RATE)] for seconds in (2.2, 4.4, 7.6)]
     requests = [RecognitionRequest(Clip(np.ascontiguousarray(cut)), families.WORDS) for cut in cuts]
     together = recognizer(weights).transcribe(requests)
     for request, answer in zip(requests, together, strict=True):

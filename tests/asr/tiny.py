@@ -10,6 +10,8 @@ import transformers
 from ctranslate2.converters import TransformersConverter
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
+from asr.ctranslate2_conversion import converted
+from asr.ctranslate2_converter import convert
 from audio.clip import SAMPLE_RATE, Clip
 
 _: Any = transformers  # the boundary: transformers is typed in part
@@ -272,3 +274,13 @@ def ctranslate2_whisper(folder: Path, source: Path) -> Path:
     """Convert a Whisper into CTranslate2's format, as faster-whisper users have it."""
     converter = TransformersConverter(str(source), copy_files=["tokenizer.json"])
     return Path(converter.convert(str(folder)))
+
+
+def convert_here(source: Path, made: Path) -> None:
+    """Put a converted Whisper into the cache of ASR_MODEL_CACHE, in this process.
+
+    The program that converts takes five seconds to import torch and transformers.
+    made: a folder that does not exist
+    """
+    convert(source, made)
+    converted(source, program=("-c", f"import shutil, sys; shutil.copytree({str(made)!r}, sys.argv[2])"))

@@ -70,7 +70,7 @@ class Scripted:
         sentences = (
             SENTENCES if path.name == "test.wav" else json.loads(path.with_suffix(".json").read_text())
         )
-        self._known = read(path).samples
+        self._known = Known(read(path).samples)
         self._spoken = [
             word
             for number, (start, end, text) in enumerate(sentences)
@@ -87,7 +87,7 @@ class Scripted:
     def _answer(self, request: RecognitionRequest) -> Hypothesis:
         clip = request.clip
         ignored = request.options.unsupported({"words"})
-        place = place_of(clip.samples, self._known)
+        place = self._known.place_of(clip.samples)
         if place is None:
             return Hypothesis("", language="en", ignored=ignored)
         length = len(clip.samples)
@@ -131,21 +131,30 @@ def wait_while_held(text: str) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def place_of(samples: Samples, known: Samples) -> int | None:
-    """Return where in `known` the samples begin (negative: before it), or None where they do not occur."""
-    clip = samples.astype(np.float64)
-    energy = float(clip @ clip)
-    if not energy:
-        return None
-    length, size = len(clip), len(clip) + len(known)
-    padded = np.concatenate([np.zeros(length), known.astype(np.float64), np.zeros(length)])
-    n = 1 << (size + length - 1).bit_length()  # a length with large factors takes up to ten times as long
-    products = np.fft.irfft(np.fft.rfft(padded, n) * np.fft.rfft(clip, n).conj(), n)[:size]
-    sums = np.concatenate([[0.0], np.cumsum(padded**2)])
-    energies = sums[length : length + size] - sums[:size]
-    alike = products / np.sqrt(energy * np.maximum(energies, energy / 100))
-    best = int(alike.argmax())
-    return best - length if alike[best] >= ALIKE else None
+class Known:
+    """Find clips in the samples of the known file by correlation."""
+
+    def __init__(self, samples: Samples) -> None:
+        self._samples = samples
+        self._sums = np.concatenate([[0.0], np.cumsum(samples.astype(np.float64) ** 2)])
+        self._spectra: dict[int, np.ndarray] = {}  # of the samples, by the length of the transform
+
+    def place_of(self, samples: Samples) -> int | None:
+        """Return where in the file a clip begins (negative: before it), or None where it does not occur."""
+        energy = float(np.square(samples, dtype=np.float64).sum())
+        if not energy:
+            return None
+        length, size = len(samples), len(self._samples)
+        n = 1 << (size + length - 1).bit_length()  # a length with large factors takes up to ten times as long
+        if n not in self._spectra:
+            self._spectra[n] = np.fft.rfft(self._samples, n)
+        products = np.fft.irfft(self._spectra[n] * np.fft.rfft(samples, n).conj(), n)
+        places = np.arange(1 - length, size)
+        first, end = np.clip(places, 0, size), np.clip(places + length, 0, size)
+        energies = self._sums[end] - self._sums[first]
+        alike = products[places] / np.sqrt(energy * np.maximum(energies, energy / 100))
+        best = int(alike.argmax())
+        return int(places[best]) if alike[best] >= ALIKE else None
 
 
 def _words(start_ms: int, end_ms: int, text: str, sentence: int) -> list[Spoken]:

@@ -39,13 +39,13 @@ async def test_another_browser_follows_until_the_end(
         link = await shared_link(page, speech)
         await wait_for_state(page, "async link => (await navigator.clipboard.readText()) === link", link)
         view = await stack.enter_async_context(open_page(browser, link))
-        await until_said(view, "the sun went")
+        await until_said(view, "over the city")
         assert len((await view.locator("#lines").inner_text()).splitlines()) <= 2
         assert await view.locator("#hint").is_hidden()
         assert await view.evaluate("getComputedStyle(document.body).backgroundColor") == "rgba(0, 0, 0, 0)"
         assert await violations(view) == []
         late = await stack.enter_async_context(open_page(browser, link.replace("#", "?lines=6#")))
-        await until_said(late, "the sun went")
+        await until_said(late, "over the city")
         await stop(page)
         for each in (view, late):
             await each.get_by_text("The recording has ended.").wait_for()
@@ -71,7 +71,7 @@ async def test_view_connects_again(chromium: Playwright, browser: Browser, speec
 
         await view.route("**/v1/shared/**", fail_at_first)
         await view.goto(link)
-        await until_said(view, "the sun went")
+        await until_said(view, "over the city")
         assert tries >= 2
         await stop(page)
 
@@ -113,7 +113,7 @@ async def test_one_link_is_withdrawn(chromium: Playwright, browser: Browser, spe
         await page.get_by_role("button", name="Withdraw: Link 1,").click()
         await views[0].get_by_text("This link is not valid or has expired.").wait_for()
         assert await page.locator("#share-links li").count() == 1
-        await until_said(views[1], "the sun went")
+        await until_said(views[1], "over the city")
         await stop(page)
 
 

@@ -19,7 +19,7 @@ AT_ONCE = 64
 # Python logs this when the server is killed before its model process has received its task.
 ORPHAN = "preparation_data = reduction.pickle.load(from_parent)"
 SHOWN = 10  # failures that are printed in full
-PER_PLAY = 20  # sessions with the same audio, each with its own faults
+PER_PLAY = 8  # sessions with the same audio, each with its own faults
 CALM = Script((), (100, 100), True, 0, None, False, ())
 
 

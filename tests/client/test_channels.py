@@ -11,7 +11,7 @@ from tests.client.proxy import proxy
 from tests.client.test_connection import SOON
 from tests.client.test_main import run
 from tests.server.live_server import Server, free_settings, serve
-from tests.server.server_process import scripted
+from tests.server.server_process import Program, scripted
 from tests.server.stereo import FIRST_MS, SECOND_MS, interleaved, part, silence
 
 CALL = interleaved([part(FIRST_MS) + silence(1500), part(SECOND_MS)])
@@ -70,8 +70,18 @@ async def test_each_channel_answers_a_clear(server: Server) -> None:
     assert sorted(event.channel or 0 for event in events if isinstance(event, Cleared)) == [0, 1]
 
 
+@pytest.fixture(scope="module")
+def speech() -> Iterator[Program]:
+    """A server that knows the words of test.wav."""
+    with scripted() as running:
+        assert running.ready()["ready"], running.log
+        yield running
+
+
 @pytest.mark.parametrize("program", [("-m", "client"), ("test.py",)])
-async def test_a_file_is_transcribed_channel_by_channel(tmp_path: Path, program: tuple[str, ...]) -> None:
+async def test_a_file_is_transcribed_channel_by_channel(
+    speech: Program, tmp_path: Path, program: tuple[str, ...]
+) -> None:
     path, expected = tmp_path / "call.wav", tmp_path / "call.txt"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(2)
@@ -79,12 +89,8 @@ async def test_a_file_is_transcribed_channel_by_channel(tmp_path: Path, program:
         file.setframerate(16_000)
         file.writeframes(CALL)
     expected.write_text(" ".join(TEXTS))
-    with scripted() as server:
-        assert server.ready()["ready"], server.log
-        options = ["--expect", str(expected)] if program == ("test.py",) else []
-        code, out, err = await run(
-            *program, str(path), "--url", server.ws, "--fast", "--multichannel", *options
-        )
+    options = ["--expect", str(expected)] if program == ("test.py",) else []
+    code, out, err = await run(*program, str(path), "--url", speech.ws, "--fast", "--multichannel", *options)
     assert (code, err) == (0, "")
     for channel, text in enumerate(TEXTS):
         said = [

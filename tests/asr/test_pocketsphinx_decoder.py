@@ -69,7 +69,7 @@ def test_what_was_followed_before_does_not_change_the_end(
     sphinx.reset()
 
 
-@given(steps=st.lists(st.tuples(st.integers(0, 112_320), st.booleans()), max_size=6).map(sorted))
+@given(steps=st.lists(st.tuples(st.integers(0, 112_320), st.booleans()), max_size=12).map(sorted))
 @examples(5)
 def test_nor_does_it_in_a_long_clip_that_was_finished_on_the_way(
     sphinx: SphinxDecoder,

@@ -43,6 +43,11 @@ from bench.load.machine import machine
 from bench.load.message_tape import Tape
 from bench.load.process_monitor import usage_of
 
+ALLOCATOR: Final = {  # as in entrypoint.sh and the image
+    "MALLOC_ARENA_MAX": "2",
+    "MALLOC_TRIM_THRESHOLD_": "131072",
+    "MALLOC_MMAP_THRESHOLD_": "131072",
+}
 READY_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 20.0
 IDLE_SECONDS: Final = 30.0  # longest wait until all idle streams are open, and until they are closed
@@ -85,13 +90,19 @@ def running_server(
 ) -> Iterator[RunningServer]:
     """Start a server in a process of its own, pinned to a core unless core is None.
 
+    Its memory allocator is set as by entrypoint.sh, unless the environment says otherwise.
+
     Yields once /ready answers 200. Raises SystemExit with the server's log if it fails.
     """
     with tempfile.TemporaryFile("w+") as log:
         began = time.monotonic()
         with pinned(core):
             process = subprocess.Popen(
-                [sys.executable, *program], cwd=ROOT, env={**os.environ, **settings}, stdout=log, stderr=log
+                [sys.executable, *program],
+                cwd=ROOT,
+                env={**ALLOCATOR, **os.environ, **settings},
+                stdout=log,
+                stderr=log,
             )
         try:
             base = f"{settings['HOST']}:{settings['PORT']}"

@@ -1,10 +1,12 @@
 """Test the parts of bench.load.protocol_overhead that need no server."""
 
 import os
+import re
 import subprocess
 import sys
 
-from bench.load.protocol_overhead import answers, free_port, pinned, stop
+from bench import ROOT
+from bench.load.protocol_overhead import ALLOCATOR, answers, free_port, pinned, stop
 
 
 def test_a_process_is_pinned_and_let_go_again() -> None:
@@ -24,3 +26,9 @@ def test_a_process_is_stopped_by_sigterm() -> None:
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     stop(process)
     assert process.poll() is not None
+
+
+def test_the_allocator_is_that_of_the_entrypoint() -> None:
+    script = (ROOT / "entrypoint.sh").read_text()
+    exported = dict(re.findall(r'^export (MALLOC_\w+)="\$\{MALLOC_\w+:-(\d+)\}"$', script, re.MULTILINE))
+    assert exported == ALLOCATOR

@@ -1,8 +1,7 @@
 """Find texts that Whisper got wrong because its encoder took less than the 30 s of its training.
 
 In a short context Whisper often does not notice the end of the clip and begins its text again, and sometimes
-it ends too early. So does the best of several texts sometimes, because it is judged by
-the mean over its tokens.
+it ends too early. So does the best of several texts sometimes, as it is judged by the mean over its tokens.
 """
 
 from collections.abc import Sequence

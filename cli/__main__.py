@@ -87,8 +87,8 @@ def _add_transcribe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", metavar="FILE", type=Path, nargs="+", help="audio or video; - for stdin")
     parser.add_argument(
         "--model",
-        default="auto",
-        help="auto, whisper-base, whisper-tiny.en, pocketsphinx, a hub id or a folder",
+        help="auto, whisper-base, whisper-tiny.en, pocketsphinx, a hub id or a folder; default: ASR_MODEL of "
+        "the environment or of .env, or else auto",
     )
     parser.add_argument(
         "--format", choices=FORMATS, default="text", help="mp4: subtitles in the picture; default: text"

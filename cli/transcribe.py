@@ -33,6 +33,7 @@ from audio.pictures import NoPictures, has_pictures, picture_cuts
 from cli.burning import BurningFailed, CannotBurn, SubtitleBurner
 from cli.console import FAILED, NO_AUDIO, NO_FILE, UNUSABLE, exit_code_of, print_error, reason_of
 from cli.models import choose_default
+from client.own_server import settings
 from diarization.clustering import SpeakerBounds, SpeakerBoundsError
 from engine.file_diarizer import DiarizationOptions
 from engine.file_transcriber import (
@@ -241,18 +242,19 @@ async def _transcribe_all(
 
 
 async def _load(args: argparse.Namespace, stack: AsyncExitStack) -> tuple[ModelClients, ModelInfo]:
-    if args.model == AUTO and choose_device(args.device) == "cpu" and not is_default_chosen():
+    model = args.model or settings().get("ASR_MODEL") or AUTO
+    if model == AUTO and choose_device(args.device) == "cpu" and not is_default_chosen():
         with suppress(ModelUnavailable):  # Then the loaded model says that it is a fallback.
             print_error(choose_default())
     loading = load_models(
-        args.model, device=args.device, dtype=args.dtype, punctuation_model=args.punctuation_model
+        model, device=args.device, dtype=args.dtype, punctuation_model=args.punctuation_model
     )
     try:
         models, description = await stack.enter_async_context(loading)
     except AsrError:
         raise
     except Exception as error:  # For example from torch, for a device that does not exist.
-        raise UnsupportedModel(f"{args.model} cannot be loaded: {error}") from error
+        raise UnsupportedModel(f"{model} cannot be loaded: {error}") from error
     if description.fallback:
         print_error(f"warning: {description.fallback}")
     if args.punctuation_model and not description.punctuates:

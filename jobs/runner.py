@@ -105,21 +105,27 @@ class Progress:
 class HeardLanguages:
     """Follow the languages of a file over its parts.
 
-    first: ISO 639-1 code of the first text whose language is known
+    spoken: samples of speech of each language, by its ISO 639-1 code
     certain: of the last text whose language is certain, of each channel by its speaker; likely for the next
         part, as in a stream
     """
 
-    first: str | None = None
+    spoken: Counter[str] = field(default_factory=Counter)
     certain: dict[str | None, str | None] = field(default_factory=dict)
 
     def hear(self, segments: Iterable[TranscriptSegment]) -> None:
         """Note the languages of segments in order of time."""
         for segment in segments:
             hypothesis = segment.hypothesis
-            self.first = self.first or hypothesis.language
+            if hypothesis.language is not None:
+                self.spoken[hypothesis.language] += segment.end - segment.start
             if hypothesis.is_language_sure:
                 self.certain[segment.speaker] = hypothesis.language
+
+    @property
+    def main(self) -> str | None:
+        """The language of most of the speech; None if none is known."""
+        return self.spoken.most_common(1)[0][0] if self.spoken else None
 
 
 class JobRunner:
@@ -477,7 +483,7 @@ class JobRunner:
             segments=segments,
             seconds_done=seconds,
             seconds_total=seconds,
-            language=languages.first,
+            language=languages.main,
             warnings=list(dict.fromkeys(warnings)),  # about the file, not about a channel
         )
         log.info("job.succeeded job=%s seconds=%.1f parts=%d", run.job.id, seconds, number)

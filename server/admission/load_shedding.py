@@ -104,7 +104,10 @@ class LoadShedder:
         if self.level is ShedLevel.FULL:
             enough = min(enough, EXIT_RATIO * self._entry_lag(ShedLevel.FULL))
         wait = max(self.lag - enough, retry_after if self.demand >= 1 else 0.0)
-        return overloaded(f"Recognition is {self.lag:.1f} s behind.", retry_after=wait)
+        problem = f"Recognition is {self.lag:.1f} s behind"
+        if self.level < ShedLevel.FULL:
+            problem += ", and the open streams will soon need more than it can do"
+        return overloaded(f"{problem}.", retry_after=wait)
 
     def _entry_lag(self, level: ShedLevel) -> float:
         """Return the lag in seconds at which a level begins."""

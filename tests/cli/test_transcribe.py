@@ -465,8 +465,8 @@ def test_missing_device_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_missing_model_is_reported() -> None:
-    told = command("transcribe", "test.wav", "--model", "org/name", HF_HUB_OFFLINE="1")
+def test_missing_model_of_the_environment_is_reported() -> None:
+    told = command("transcribe", "test.wav", ASR_MODEL="org/name", HF_HUB_OFFLINE="1")
     assert told.returncode == UNUSABLE
     assert told.stderr.startswith("stt: org/name is neither a folder nor in the cache")
     assert told.stdout == ""

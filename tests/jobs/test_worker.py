@@ -162,7 +162,7 @@ async def test_certain_language_is_likely_in_later_parts(database: JobDatabase) 
         done = await ended(jobs, job)
         segments = (await jobs.transcript(job.id)).segments
     assert [each.hypothesis.language for each in segments] == ["vi", "vi", "en", "en"]
-    assert done.language == "vi"
+    assert done.language == "en"  # of a little more speech: the first utterance lacks its pre-roll
 
 
 async def test_language_is_kept_by_the_next_run(database: JobDatabase) -> None:
@@ -176,7 +176,7 @@ async def test_language_is_kept_by_the_next_run(database: JobDatabase) -> None:
         await runner_of(database, clients).run(job.id, Work.TRANSCRIBE)
     found = [segment for part in database.store.parts(job.id) for segment in part.segments]
     assert [each.hypothesis.language for each in found] == ["de", "vi", "vi"]
-    assert database.store.get(job.id).language == "de"
+    assert database.store.get(job.id).language == "vi"  # that of most of the speech
 
 
 async def test_file_without_audio_fails_at_once(database: JobDatabase) -> None:

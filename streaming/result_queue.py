@@ -61,7 +61,7 @@ class ResultQueue:
         if not isinstance(first, Utterance) or not isinstance(first.outcome, Hypothesis):
             return None
         language = self.language
-        if not first.outcome.text or language is None or first.likely_language == language:
+        if not first.outcome.text or language is None or first.doubted or first.likely_language == language:
             return None
         return first if first.outcome.may_be_in(language) else None
 

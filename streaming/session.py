@@ -250,11 +250,13 @@ class Session:
             self._show(utterance, task.request.clip, hypothesis)
             if utterance.is_eager_of_pause(task):
                 utterance.eager, utterance.is_eager_pending = hypothesis, False
+                utterance.likely_language = task.request.likely_language
                 if self.options.min_silence is not None:
                     silence = self.options.turn.silence(hypothesis.text, self.options.default_silence)
                     self.segmenter.require_silence(silence)
                 self._judge()
         elif utterance.is_ended_by(task):
+            utterance.likely_language = task.request.likely_language
             self._set_outcome(utterance, hypothesis)
 
     def receive_failure(self, task: RecognitionTask, message: str) -> None:
@@ -569,8 +571,6 @@ class Session:
             self._request(utterance, task)
 
     def _request(self, utterance: Utterance, task: RecognitionTask) -> None:
-        if task.kind is not TaskKind.PARTIAL:
-            utterance.likely_language = task.request.likely_language
         utterance.tasks.append(task)
         self.effects.append(task)
 

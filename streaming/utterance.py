@@ -76,7 +76,7 @@ class Utterance:
     question: the TurnQuestion without an answer so far
     is_trusted: some text of the utterance has passed the hallucination filter
     language: of the last partial that was sure of it
-    likely_language: that of the latest task whose text may become the final
+    likely_language: that of the task whose text is `eager` or `outcome`
     doubted: the final hypothesis that is replaced because its language is unlikely
     clip, reason: the audio of the closed segment, and why it ended
     speech_probabilities: the detector's probabilities of the closed segment, one for each hop

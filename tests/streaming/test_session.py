@@ -599,6 +599,30 @@ def test_final_that_was_asked_for_in_the_language_before_is_not_asked_for_again(
     assert take_task(session) is None
 
 
+def test_eager_text_is_checked_although_the_final_was_asked_for_in_the_language_before() -> None:
+    """The task that is answered knew no language before; the one beside it, of the same clip, did."""
+    session = Session(SessionOptions(), hops_per_step=1000)
+    feed(session, (True, SECOND), (False, SECOND))
+    first = take_task(session)
+    assert first is not None
+    feed(session, (True, SECOND), (False, 5 * HOP))
+    tasks = []
+    while (task := take_task(session)) is not None:
+        tasks.append(task)
+    eager = next(task for task in tasks if (task.utterance, task.kind) == (2, TaskKind.EAGER))
+    session.receive_hypothesis(first, say("Guten Tag.", "de", 0.9))
+    feed(session, (False, SECOND))
+    final = take_task(session)
+    assert final is not None
+    assert (eager.request.likely_language, final.request.likely_language) == (None, "de")
+    session.receive_hypothesis(eager, say("Já.", "is", 0.3))
+    again = take_task(session)
+    assert again is not None
+    assert again.request.likely_language == "de"
+    session.receive_hypothesis(again, say("Ja.", "de", 0.2))
+    assert [each.hypothesis.text for each in finals(take_events(session))] == ["Guten Tag.", "Ja."]
+
+
 def test_failed_second_recognition_leaves_the_first_text() -> None:
     session = Session(SessionOptions(eager=False), hops_per_step=1000)
     feed(session, *[(True, SECOND), (False, SECOND)] * 2)

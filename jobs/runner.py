@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -42,7 +42,7 @@ from streaming.options import SessionOptions
 from streaming.threads import run_in_thread_to_completion
 from transcripts.segments import split_segment
 from transcripts.speakers import spoken_by, with_speakers
-from transcripts.transcript import FilteredText, TranscriptSegment, passages_of
+from transcripts.transcript import FilteredText, TranscriptSegment, passages_of, speech_by_language
 
 log = logging.getLogger(__name__)
 
@@ -113,12 +113,11 @@ class HeardLanguages:
     spoken: Counter[str] = field(default_factory=Counter)
     certain: dict[str | None, str | None] = field(default_factory=dict)
 
-    def hear(self, segments: Iterable[TranscriptSegment]) -> None:
+    def hear(self, segments: Sequence[TranscriptSegment]) -> None:
         """Note the languages of segments in order of time."""
+        self.spoken.update(speech_by_language(segments))
         for segment in segments:
             hypothesis = segment.hypothesis
-            if hypothesis.language is not None:
-                self.spoken[hypothesis.language] += segment.end - segment.start
             if hypothesis.is_language_sure:
                 self.certain[segment.speaker] = hypothesis.language
 

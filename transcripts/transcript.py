@@ -1,5 +1,6 @@
 """Hold the transcript of a file, and write it as plain text and as JSON."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -95,6 +96,15 @@ def passages_of(segments: Iterable[TranscriptSegment]) -> list[Passage]:
         Passage(_seconds(segment.start), _seconds(segment.end), segment.hypothesis.text)
         for segment in segments
     ]
+
+
+def speech_by_language(segments: Iterable[TranscriptSegment]) -> Counter[str]:
+    """Return the samples of speech of each language that is known, by its ISO 639-1 code."""
+    spoken: Counter[str] = Counter()
+    for segment in segments:
+        if segment.hypothesis.language:
+            spoken[segment.hypothesis.language] += segment.end - segment.start
+    return spoken
 
 
 def text_of(transcript: Transcript) -> str:

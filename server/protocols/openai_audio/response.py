@@ -1,7 +1,6 @@
 """Build the responses of OpenAI's audio API: documents, subtitles and server-sent events. Pure."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from transcripts.transcript import (
     chapters_fields,
     filtered_fields,
     speaker_fields,
+    speech_by_language,
     tracks_of,
 )
 
@@ -249,10 +249,7 @@ def _usage(seconds: float) -> Fields:
 
 def _language(request: TranscriptionRequest, transcript: Transcript) -> str | None:
     """Return the language of most of the speech; the requested one if the model reports none."""
-    spoken: Counter[str] = Counter()
-    for segment in transcript.segments:
-        if segment.hypothesis.language:
-            spoken[segment.hypothesis.language] += segment.end - segment.start
+    spoken = speech_by_language(transcript.segments)
     return spoken.most_common(1)[0][0] if spoken else request.session.asr.language
 
 

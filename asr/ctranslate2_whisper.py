@@ -556,14 +556,18 @@ class Ctranslate2Whisper:
         beams = 1 if temperature or all(window.partial for window in batch) else self._final_beams
         skipped = [len(_before(window)) for window in batch]
         results = self._generate(encoded, prefixes, max(limits), temperature, beams, **ways)
+
+        def decode_row(row: int, beams: int) -> Any:
+            only = _rows(encoded, [row])
+            (result,) = self._generate(only, [prefixes[row]], limits[row], temperature, beams, **ways)
+            return result
+
         for row, limit in enumerate(limits):
             length = len(results[row].sequences_ids[0])
             if length > skipped[row] + limit:
-                only = _rows(encoded, [row])
-                (results[row],) = self._generate(only, [prefixes[row]], limit, temperature, beams, **ways)
+                results[row] = decode_row(row, beams)
             elif beams > 1 and is_sparse(length - skipped[row], batch[row].clip.samples):
-                only = _rows(encoded, [row])
-                (plain,) = self._generate(only, [prefixes[row]], limit, temperature, 1, **ways)
+                plain = decode_row(row, 1)
                 if length < len(plain.sequences_ids[0]) <= skipped[row] + limit:
                     results[row] = plain
         texts = [

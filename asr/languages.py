@@ -7,7 +7,7 @@ from typing import Final
 MIN_LANGUAGE_PROBABILITY: Final = 0.5
 # A speaker seldom changes the language, so another one than that before must be so many times as probable.
 SWITCH_RATIO: Final = 20
-# With this probability it is, whatever the language before: what is left for that one is too little.
+# A language of this probability always is: the one before has at most the rest, which is a 20th of it.
 SWITCH_PROBABILITY: Final = SWITCH_RATIO / (SWITCH_RATIO + 1)
 
 _NAMES: Final = """

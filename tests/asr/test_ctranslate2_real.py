@@ -65,14 +65,16 @@ def test_text_continues_the_utterance_before() -> None:
     samples, cut = entry("jfk.wav").read(), round(3.2 * SAMPLE_RATE)
     clip = Clip(samples[cut:], cut)
     previous = PreviousUtterance(Clip(samples[:cut]), "And so, my fellow Americans,", "en")
-    continued, alone = recognizer(TINY).transcribe(
+    # With two beams tiny.en writes no capital without the utterance before either.
+    plainly = Ctranslate2Whisper.load(ctranslate2_weights(TINY), device="cpu", final_beams=1)
+    continued, alone = plainly.transcribe(
         [
             RecognitionRequest(clip, families.WORDS, previous=previous),
             RecognitionRequest(clip, families.WORDS),
         ]
     )
     assert plain(continued.text) == plain(alone.text)
-    assert continued.text.startswith("ask not")
+    assert (continued.text[:7], alone.text[:7]) == ("ask not", "Ask not")
     places = [place for word in continued.words for place in (word.start, word.end)]
     assert places == sorted(places)
     assert clip.start <= places[0]

@@ -32,10 +32,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"torch": torch, "en": tiny.ctranslate2_whisper(root / "en", torch)}
 
 
-def load(folder: Path, audio_context: AudioContext = "full") -> Ctranslate2Whisper:
+def load(folder: Path, audio_context: AudioContext = "full", **options: Any) -> Ctranslate2Whisper:
     """Load without retries: random networks write loops."""
     return Ctranslate2Whisper.load(
-        folder, device="cpu", dtype="float32", audio_context=audio_context, retries_loops=False
+        folder, device="cpu", dtype="float32", audio_context=audio_context, retries_loops=False, **options
     )
 
 
@@ -53,14 +53,7 @@ def multilingual(folders: dict[str, Path]) -> Ctranslate2Whisper:
 def test_text_and_probabilities_equal_those_of_torch(prompt: str | None, folders: dict[str, Path]) -> None:
     """Torch follows the most likely token."""
     theirs = Seq2Seq.load(folders["torch"], device="cpu", dtype="float32", fallback_temperatures=())
-    ours = Ctranslate2Whisper.load(
-        folders["en"],
-        device="cpu",
-        dtype="float32",
-        audio_context="full",
-        retries_loops=False,
-        final_beams=1,
-    )
+    ours = load(folders["en"], final_beams=1)
     options = TranscriptionOptions(prompt=prompt)
     requests = [RecognitionRequest(tiny.babble(0.5 + seed, seed), options) for seed in range(3)]
     for one, other in zip(ours.transcribe(requests), theirs.transcribe(requests), strict=True):
@@ -200,14 +193,7 @@ def test_short_context_is_the_same_with_kept_silence(folders: dict[str, Path], t
     requests = [RecognitionRequest(tiny.babble(1 + seed, seed)) for seed in range(2)]
     expected = load(folders["en"], "short").transcribe(requests)
     for _ in range(2):  # The first load writes the file, the second one reads it.
-        recognizer = Ctranslate2Whisper.load(
-            folders["en"],
-            device="cpu",
-            dtype="float32",
-            audio_context="short",
-            retries_loops=False,
-            cache=tmp_path,
-        )
+        recognizer = load(folders["en"], "short", cache=tmp_path)
         assert recognizer.transcribe(requests) == expected
     assert len(list(tmp_path.iterdir())) == 1
 
